@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* enforcer <-> helper over a SOCK_SEQPACKET Unix socket (/run/trireme/helper.sock), one message a packet, host byte order (one host, one
+ * build; the version in HELLO must match). Every message is one of the fixed-size structs below; a packet of any other size, an unknown type, or a
+ * string without its NUL is refused and logged, never interpreted. Requests carry a serial; each is answered by exactly one HelperReply
+ * with the same serial (result 0 or a negative errno), after any number of data messages with that serial. Messages with serial 0 are
+ * events from the helper. The helper checks every argument again (a unit name PID 1 knows, a cgroup below its own root, an index it handed out).
+ *
+ * Peer check: SO_PEERCRED uid is the enforcer's user and the peer's cgroup is that of trireme.service. One enforcer at a time; a new connection replaces the old. */
+
+#include <netinet/in.h>
+#include <stdint.h>
+
+#define HELPER_PROTOCOL_VERSION 1u
+#define HELPER_SOCKET_PATH "/run/trireme/helper.sock"
+#define ATTACH_SOCKET_PATH "/run/trireme/attach.sock"
+#define HELPER_UNIT_NAME_MAX 256 /* systemd's UNIT_NAME_MAX, NUL included */
+#define HELPER_CGROUP_MAX 1024
+#define HELPER_DROPINS_MAX 120   /* descriptors in one message; kernel's SCM_MAX_FD is 253 */
+#define HELPER_LEVEL_MAX 8       /* deepest cgroup level a unit may have */
+
+typedef enum HelperType {
+        HELPER_HELLO = 1,       /* both ways, first message. HelperHello */
+        /* requests, enforcer -> helper */
+        HELPER_LIST_UNITS,      /* HelperRequest. data: one HELPER_UNIT a loaded unit that can be a PU */
+        HELPER_GET_UNIT,        /* HelperRequest(unit). data: one HELPER_UNIT */
+        HELPER_OPEN_UNIT_FILES, /* HelperRequest(unit). data: HELPER_UNIT_FILES with descriptors attached (fragment first, then drop-ins in PID 1's order) */
+        HELPER_CLOSE_UNIT,      /* HelperUnitRequest(unit): put the unit's present cgroup id into the maps as closed (or turn it back to closed) */
+        HELPER_ENFORCE_UNIT,    /* HelperUnitRequest: index, flags, profile for a cgroup id that is in the maps */
+        HELPER_RELEASE_UNIT,    /* HelperUnitRequest(cgroup_id): remove from the maps; -EBUSY while a socket bears the id */
+        HELPER_ACL_ADD,         /* HelperAcl: one entry of a profile */
+        HELPER_PROFILE_REMOVE,  /* HelperAcl(profile): all entries of a profile; -EBUSY while a unit uses it */
+        HELPER_NETWORK_ADD,     /* HelperNetwork */
+        HELPER_NETWORK_CLEAR,   /* HelperNetwork(kind) */
+        HELPER_LOCAL_ACCEPT,    /* HelperLocal: two units of this host may talk; later SYNs are decided in the kernel */
+        HELPER_LOCAL_FORGET,    /* HelperLocal(client or server, 0 = any) */
+        HELPER_ATTACH_DONE,     /* HelperUnitRequest(unit, result, reason): answer to HELPER_ATTACH; releases the attach client */
+        HELPER_LIST_SOCKETS,    /* HelperUnitRequest(cgroup_id). data: HELPER_SOCKET each */
+        HELPER_CUT_SOCKET,      /* HelperSocket: SOCK_DESTROY; only if the socket's cgroup id is (or was) in the maps */
+        HELPER_CUT_FLOW,        /* HelperSocket: the same by 5-tuple; only if its conntrack entry bears our mark */
+        HELPER_START_SCOPE,     /* HelperScope with one pidfd attached: make the scope around that process, attached and closed */
+        HELPER_DISARM,          /* HelperRequest(usec: for how long, USEC_INFINITY until arm): let everything pass */
+        HELPER_ARM,             /* HelperRequest */
+        HELPER_SET_OPTIONS,     /* HelperOptions */
+        HELPER_GET_STATE,       /* HelperRequest. data: HELPER_STATE */
+        /* data and events, helper -> enforcer */
+        HELPER_REPLY,           /* HelperReply */
+        HELPER_UNIT,            /* HelperUnit: data, and an event (serial 0) whenever ActiveState or InvocationID changed */
+        HELPER_UNIT_GONE,       /* HelperUnit(unit): event, unloaded or no longer there */
+        HELPER_UNIT_FILES,      /* HelperUnitFiles + descriptors */
+        HELPER_ATTACH,          /* HelperUnit: event, an attach client waits; the cgroup id is in the maps as closed */
+        HELPER_DETACH,          /* HelperUnit(unit): event, the attach unit was stopped */
+        HELPER_RELOADED,        /* HelperReply: event, daemon-reload finished */
+        HELPER_SOCKET,          /* HelperSocket */
+        HELPER_STATE,           /* HelperState: data, and an event whenever it changed */
+        _HELPER_TYPE_MAX,
+} HelperType;
+
+typedef struct HelperHeader {
+        uint32_t type;   /* HelperType */
+        uint32_t serial; /* 0: event */
+} HelperHeader;
+
+typedef struct HelperHello {
+        HelperHeader header;
+        uint32_t version;
+        uint32_t reserved;
+} HelperHello;
+
+typedef struct HelperReply {
+        HelperHeader header;
+        int32_t result; /* 0 or -errno */
+        uint32_t reserved;
+} HelperReply;
+
+typedef struct HelperRequest {
+        HelperHeader header;
+        char unit[HELPER_UNIT_NAME_MAX];
+        uint64_t usec;
+} HelperRequest;
+
+/* Mirrors systemd's UnitActiveState, only what matters here. */
+typedef enum HelperActive {
+        HELPER_INACTIVE,     /* inactive, failed */
+        HELPER_ACTIVATING,
+        HELPER_ACTIVE,       /* active, reloading */
+        HELPER_DEACTIVATING,
+} HelperActive;
+
+typedef enum HelperUnitFlags {
+        HELPER_UNIT_ATTACHED = 1 << 0,       /* its cgroup id is in the maps */
+        HELPER_UNIT_OWN_NETWORK = 1 << 1,    /* PrivateNetwork=, NetworkNamespacePath=, JoinsNamespaceOf=: our table does not see it */
+        HELPER_UNIT_TOO_DEEP = 1 << 2,       /* below HELPER_LEVEL_MAX */
+        HELPER_UNIT_FOREIGN_LISTENER = 1 << 3, /* socket unit whose listener is not in its cgroup */
+        HELPER_UNIT_FAILED = 1 << 4,         /* ActiveState=failed */
+} HelperUnitFlags;
+
+typedef struct HelperUnit {
+        HelperHeader header;
+        char unit[HELPER_UNIT_NAME_MAX];         /* primary name (Id) */
+        char triggers[HELPER_UNIT_NAME_MAX];     /* socket units: the service they trigger; else empty */
+        char slice[HELPER_UNIT_NAME_MAX];        /* Slice=; for a slice unit the slice above; empty for the root slice */
+        char cgroup[HELPER_CGROUP_MAX];          /* path below the cgroup root, "/system.slice/x.service"; empty when it has none */
+        char result[32];                         /* Result= property ("success", "oom-kill", ...); empty when it has none */
+        uint64_t cgroup_id;                      /* inode of the directory, 0 when it has none */
+        uint8_t invocation_id[16];
+        uint32_t main_pid;                       /* 0: none */
+        uint32_t level;                          /* depth of cgroup: system.slice/x.service is 2 */
+        uint32_t active;                         /* HelperActive */
+        uint32_t flags;                          /* HelperUnitFlags */
+} HelperUnit;
+
+typedef struct HelperUnitFiles {
+        HelperHeader header;
+        uint32_t n_files;                        /* == number of descriptors attached */
+        uint32_t reserved;
+        char paths[HELPER_DROPINS_MAX][512];     /* for messages only; a longer path is cut, the descriptor counts */
+} HelperUnitFiles;
+
+typedef struct HelperUnitRequest {
+        HelperHeader header;
+        char unit[HELPER_UNIT_NAME_MAX];
+        uint64_t cgroup_id;
+        uint32_t index;    /* 1 .. UNIT_INDEX_MAX */
+        uint32_t flags;    /* REQUEST_UNIT_* of ipc/marks.h */
+        uint32_t profile;  /* ACL profile, 0: no ACL */
+        int32_t result;    /* ATTACH_DONE: 0 or -errno */
+        char reason[256];  /* ATTACH_DONE: shown by the attach client; printable ASCII, checked by the helper */
+} HelperUnitRequest;
+
+typedef enum HelperAclDirection { HELPER_ACL_ACCEPT_FROM = 1, HELPER_ACL_CONNECT_TO = 2 } HelperAclDirection;
+
+typedef struct HelperAcl {
+        HelperHeader header;
+        uint32_t profile;
+        uint32_t direction;    /* HelperAclDirection */
+        uint32_t reject;       /* 0 accept, 1 reject (reject beats accept) */
+        uint32_t family;       /* AF_INET, AF_INET6 */
+        struct in6_addr address; /* AF_INET: first four bytes */
+        uint32_t prefix_len;
+        uint32_t protocol;     /* IPPROTO_TCP, UDP, ICMP, ICMPV6 */
+        uint16_t port_first, port_last; /* host order; icmp: 0, 65535 */
+        uint32_t reserved;
+} HelperAcl;
+
+typedef enum HelperNetworkKind { HELPER_NETWORK_TARGET = 1, HELPER_NETWORK_EXCLUDED, HELPER_NETWORK_FAILSAFE } HelperNetworkKind;
+
+typedef struct HelperNetwork {
+        HelperHeader header;
+        uint32_t kind;
+        uint32_t family;
+        struct in6_addr address;
+        uint32_t prefix_len;
+        uint32_t protocol;              /* FAILSAFE only; 0 any */
+        uint16_t port_first, port_last; /* FAILSAFE only */
+        uint32_t reserved;
+} HelperNetwork;
+
+typedef struct HelperLocal {
+        HelperHeader header;
+        uint32_t client, server; /* unit indices */
+        uint32_t port;           /* server port, 0: any (the rules do not look at @port) */
+        uint32_t reserved;
+} HelperLocal;
+
+typedef struct HelperSocket {
+        HelperHeader header;
+        uint64_t cgroup_id;
+        uint8_t family, protocol, state, reserved; /* state: TCP_* of linux/tcp_states */
+        uint16_t sport, dport;                     /* host order; s: local side */
+        struct in6_addr saddr, daddr;              /* AF_INET: first four bytes */
+        uint32_t cookie[2];
+} HelperSocket;
+
+typedef struct HelperScope {
+        HelperHeader header;
+        uint8_t id[16]; /* the scope is trireme-run-<32 hex digits>.scope in trireme.slice */
+        uint32_t uid;   /* the process must belong to this uid */
+        uint32_t reserved;
+} HelperScope;
+
+typedef struct HelperOptions {
+        HelperHeader header;
+        uint32_t conntrack_mark_mask; /* CTMARK_BITS contiguous bits */
+        uint32_t deny_drop;           /* DenyAction=drop for remote peers */
+        uint32_t failure_open;        /* FailureMode=open */
+        uint32_t reserved;
+} HelperOptions;
+
+typedef struct HelperState {
+        HelperHeader header;
+        uint64_t disarmed_until_usec; /* CLOCK_BOOTTIME; 0 armed, USEC_INFINITY until arm */
+        uint32_t n_units;             /* cgroup ids in the maps */
+        uint32_t n_closed;
+        uint32_t native_queue;        /* 1: nft_queue, 0: nft_compat's NFQUEUE target */
+        uint32_t table_lost;          /* times the table had to be made anew */
+} HelperState;
