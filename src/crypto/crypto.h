@@ -19,13 +19,13 @@ void crypto_wipe(void *buf, size_t n);
 int crypto_equal(const void *a, const void *b, size_t n);       /* constant time, 1 or 0 */
 _must_use_ int crypto_sha256(const void *data, size_t n, uint8_t ret[static CRYPTO_HASH_SIZE]);
 
-/* A keyed HMAC-SHA256, prepared once, used many times. Opaque, wiped on free. */
+/* A keyed HMAC-SHA256, prepared once, used many times (no allocation, no lock: also by several threads). Opaque, wiped on free. */
 typedef struct MacKey MacKey;
 _must_use_ int mac_key_new(const uint8_t key[static CRYPTO_KEY_SIZE], MacKey **ret);
 MacKey *mac_key_free(MacKey *k);
 DEFINE_CLEANUP(MacKey *, mac_key_free);
 /* HMAC over the concatenation of the parts, cut to ret_len (16 to 32) bytes. */
-_must_use_ int mac_compute(MacKey *k, const struct iovec *parts, size_t n_parts, uint8_t *ret, size_t ret_len);
+_must_use_ int mac_compute(const MacKey *k, const struct iovec *parts, size_t n_parts, uint8_t *ret, size_t ret_len);
 
 typedef struct DhKey {
         uint8_t private_key[32], public_key[32];
@@ -56,6 +56,6 @@ _must_use_ int token_mac(const uint8_t token_key[static CRYPTO_KEY_SIZE], const 
 _must_use_ int token_mac_verify(const uint8_t token_key[static CRYPTO_KEY_SIZE], const void *bytes, size_t n, const uint8_t mac[static 32]);
 
 /* MACs of the three messages. Views are MESSAGE_VIEW_SIZE (116) bytes; the last one is used without its final 16 bytes. */
-_must_use_ int message_mac_syn(MacKey *k, const uint8_t *syn, uint8_t ret[static CRYPTO_MAC_SIZE]);
-_must_use_ int message_mac_syn_ack(MacKey *k, const uint8_t *syn, const uint8_t *syn_ack, uint8_t ret[static CRYPTO_MAC_SIZE]);
-_must_use_ int message_mac_ack(MacKey *k, const uint8_t *syn, const uint8_t *syn_ack, const uint8_t *ack, uint8_t ret[static CRYPTO_MAC_SIZE]);
+_must_use_ int message_mac_syn(const MacKey *k, const uint8_t *syn, uint8_t ret[static CRYPTO_MAC_SIZE]);
+_must_use_ int message_mac_syn_ack(const MacKey *k, const uint8_t *syn, const uint8_t *syn_ack, uint8_t ret[static CRYPTO_MAC_SIZE]);
+_must_use_ int message_mac_ack(const MacKey *k, const uint8_t *syn, const uint8_t *syn_ack, const uint8_t *ack, uint8_t ret[static CRYPTO_MAC_SIZE]);

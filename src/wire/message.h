@@ -40,7 +40,7 @@ typedef struct Message {
  * version, type, flags or reserved bits, length that does not fill the payload exactly, nonce or token where none may be. */
 _must_use_ int message_parse(const uint8_t *payload, size_t len, Message *ret);
 
-/* Returns the size written to buf, or -EMSGSIZE. */
+/* Returns the size written to buf; -EMSGSIZE; -EINVAL for what message_parse() would refuse. */
 _must_use_ int message_write(const Message *m, uint8_t *buf, size_t size);
 
 /* The bytes that stand for a message in a MAC: head, token's SHA-256, MAC (docs/protocol.md, "MACs"). token_hash is 32 bytes. */

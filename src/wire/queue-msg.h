@@ -22,7 +22,7 @@ typedef struct QueueMsg {
 } QueueMsg;
 
 /* One netlink message (nlmsghdr at data). Returns 0; -EBADMSG malformed; -ENOMSG something else (error, done, config answer);
- * with -EBADMSG, ret->id is the packet's id if it could still be read, else 0, so that it can be dropped. */
+ * with -EBADMSG, ret->id and ret->queue are the packet's if they could still be read, else 0 (no packet has id 0), so that it can be dropped. */
 _must_use_ int queue_msg_parse(const void *data, size_t len, QueueMsg *ret);
 
 typedef struct QueueVerdict {
