@@ -44,6 +44,7 @@ typedef enum HelperType {
         HELPER_ARM,             /* HelperRequest */
         HELPER_SET_OPTIONS,     /* HelperOptions */
         HELPER_GET_STATE,       /* HelperRequest. data: HELPER_STATE */
+        HELPER_RECORD,          /* HelperRecord: one journal entry about a unit (ipc/record.h writes it). journalctl -u shows OBJECT_SYSTEMD_UNIT= of uid 0 only */
         /* data and events, helper -> enforcer */
         HELPER_REPLY,           /* HelperReply */
         HELPER_UNIT,            /* HelperUnit: data, and an event (serial 0) whenever ActiveState or InvocationID changed */
@@ -109,6 +110,8 @@ typedef struct HelperUnit {
         uint32_t level;                          /* depth of cgroup: system.slice/x.service is 2 */
         uint32_t active;                         /* HelperActive */
         uint32_t flags;                          /* HelperUnitFlags */
+        uint32_t index;                          /* as last enforced for this cgroup id, 0: never; a new enforcer takes it over, so that no index ever means two units */
+        uint32_t reserved;
 } HelperUnit;
 
 typedef struct HelperUnitFiles {
@@ -179,6 +182,28 @@ typedef struct HelperScope {
         uint32_t uid;   /* the process must belong to this uid */
         uint32_t reserved;
 } HelperScope;
+
+typedef enum HelperRecordKind { HELPER_RECORD_FLOW = 1, HELPER_RECORD_SETTINGS } HelperRecordKind;
+
+/* The message is the helper's; the texts below are fields of it: NUL-terminated printable ASCII, or the request is refused. */
+typedef struct HelperRecord {
+        HelperHeader header;
+        uint32_t kind;             /* HelperRecordKind; SETTINGS uses unit, reason and text only */
+        uint32_t suppressed;       /* entries about this unit left out since the last one */
+        char unit[HELPER_UNIT_NAME_MAX];
+        char peer_unit[HELPER_UNIT_NAME_MAX];
+        char reason[64];           /* policy/reason.h */
+        char rule[512];            /* FLOW: name of the rule */
+        char text[1024];           /* FLOW: the peer's labels; SETTINGS: what is wrong, with file and line */
+        uint8_t family, protocol;
+        uint8_t connect;           /* 1: the unit is the client */
+        uint8_t observed;          /* 1: let pass, would have been denied */
+        uint8_t claimed;           /* 1: the peer's labels are not proven */
+        uint8_t reserved[3];
+        uint16_t sport, dport;     /* host order */
+        struct in6_addr saddr, daddr; /* client, server; IPv4 as ::ffff:a.b.c.d, unlike the requests above */
+        uint32_t reserved2;
+} HelperRecord;
 
 typedef struct HelperOptions {
         HelperHeader header;
