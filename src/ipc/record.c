@@ -11,7 +11,7 @@
 #include <systemd/sd-journal.h>
 
 #define FIELDS_MAX 20u
-#define FIELD_SIZE 1100u
+#define FIELD_SIZE 1600u
 
 typedef struct Entry {
         char fields[FIELDS_MAX][FIELD_SIZE];
@@ -72,7 +72,7 @@ static const char *protocol_name(uint8_t protocol) {
 
 static void entry_flow(Entry *e, const HelperRecord *r) {
         const char *verb = r->observed ? "Would deny" : "Denied", *protocol = protocol_name(r->protocol);
-        char saddr[INET6_ADDRSTRLEN] = "", daddr[INET6_ADDRSTRLEN] = "", who[1200] = "", more[64] = "";
+        char saddr[INET6_ADDRSTRLEN] = "", daddr[INET6_ADDRSTRLEN] = "", who[1400] = "", more[64] = "";
         const char *claims = r->claimed ? "claims to be " : "";
 
         address_to_string(r->family, &r->saddr, saddr);
