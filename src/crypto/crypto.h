@@ -31,6 +31,7 @@ typedef struct DhKey {
         uint8_t private_key[32], public_key[32];
 } DhKey;
 _must_use_ int dh_key_generate(DhKey *ret);
+_must_use_ int dh_public_key(const uint8_t private_key[static 32], uint8_t ret[static 32]);
 
 /* PSK: 32 bytes -> what docs/protocol.md derives from it. */
 typedef struct PskKeys {
