@@ -4,8 +4,7 @@
 
 #include "util/utf8.h"
 
-/* Length of the sequence at s, 0 when it is none. The table of RFC 3629 section 4: overlong forms, surrogates and all above U+10FFFF are
- * kept out by the narrower range of the second byte. */
+/* The table of RFC 3629 section 4: overlong forms, surrogates and all above U+10FFFF are kept out by the narrower range of the second byte. */
 static size_t utf8_sequence(const uint8_t *s, size_t n) {
         static const struct {
                 uint8_t first_min, first_max, second_min, second_max, length;
@@ -51,4 +50,8 @@ bool utf8_is_printable(const char *s, size_t n) {
                 n -= length;
         }
         return true;
+}
+
+size_t utf8_sequence_length(const char *s, size_t n) {
+        return n > 0 ? utf8_sequence((const uint8_t *) s, n) : 0;
 }
