@@ -2,12 +2,12 @@
 
 /* Randomness, comparison, SHA-256 and HMAC-SHA256 (RFC 2104). Nothing here allocates except mac_key_new(). */
 
+#include "crypto/hmac-internal.h" /* first: it decides how OpenSSL's headers are read */
+
 #include <errno.h>
 #include <openssl/crypto.h>
 #include <stdbool.h>
 #include <sys/random.h>
-
-#include "crypto/hmac-internal.h"
 
 #define SHA256_BLOCK_SIZE 64u
 

@@ -2,12 +2,12 @@
 
 /* The key schedule of docs/protocol.md: HKDF-SHA256 (RFC 5869) over X25519 (RFC 7748). */
 
+#include "crypto/hmac-internal.h" /* first: it decides how OpenSSL's headers are read */
+
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <stdbool.h>
-
-#include "crypto/hmac-internal.h"
 
 enum { MODE_PSK = 1, MODE_PKI = 2 }; /* docs/protocol.md, "Unit token" */
 

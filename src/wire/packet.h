@@ -33,8 +33,9 @@ typedef struct Packet {
         uint32_t payload_len;
 } Packet;
 
-/* Returns: 0; -EBADMSG malformed or truncated; -EPROTONOSUPPORT a fragment other than the only one, or a chain of IPv6 extension headers this
- * parser does not follow (hop-by-hop, routing, destination options, authentication are followed). */
+/* Returns: 0; -EBADMSG malformed or truncated; -EPROTONOSUPPORT a fragment other than the only one, a source route (IPv4 option, IPv6 routing
+ * header) not yet at its end, or a chain of IPv6 extension headers this parser does not follow (hop-by-hop, routing, destination options,
+ * authentication are followed). */
 _must_use_ int packet_parse(const uint8_t *data, size_t len, Packet *ret);
 
 /* Writes p (TCP) to buf with its payload replaced by payload[0..payload_len) (may be empty) and, if strip_fast_open, its Fast Open option
