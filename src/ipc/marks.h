@@ -22,18 +22,26 @@ enum {
         REQUEST_UNIT_CLOSED = 1 << 1,  /* attached but not (or no longer) decided: everything is denied */
         REQUEST_KIND_MASK = 0xf0,
         REQUEST_HANDSHAKE = 0x00,      /* SYN to or from a unit, or any packet of a flow whose end is pending */
-        REQUEST_UNKNOWN_LISTENER = 0x10, /* met a socket that is not a full one (TIME_WAIT, request): find the listener's cgroup by sock_diag */
+        REQUEST_UNKNOWN_LISTENER = 0x10, /* INPUT SYN that met a socket that is not a full one (TIME_WAIT, request), or whose conntrack entry bears the authorized
+                                      * bits of our end (a forged SYN on a live connection must not stop it): find socket and listener by sock_diag. Without
+                                      * index. On lo from a local unit nfmark is as in REQUEST_LOCAL, else 0 */
         REQUEST_STRIP = 0x20,          /* accepted by an ACL as a stranger, but carries SYN data or a Fast Open option: strip, then VERDICT_SET_* */
         REQUEST_RECORD_ACL = 0x30,     /* record queue: denied, no ACL allows this stranger */
         REQUEST_RECORD_UNMARKED = 0x40, /* record queue: packet of a unit's socket in a flow that was never authorized */
         REQUEST_RECORD_CLOSED = 0x50,  /* record queue: the unit is closed */
         REQUEST_RECORD_OBSERVED = 0x60, /* record queue: would have been denied, let pass by observe: answer VERDICT_PASS */
         REQUEST_LOCAL = 0x70,          /* SYN on lo at INPUT from a local unit: nfmark holds the whole conntrack mark with the client's index */
+        REQUEST_REPEAT = 0x80,         /* INPUT packet of an authorized flow that repeats the handshake: flags SYN|ACK in the reply direction where the client end is
+                                      * authorized (our ACK was lost and must be said again), or payload that begins with HANDSHAKE_MAGIC in the original
+                                      * direction where the server end is authorized (the peer said it twice; a program must never read it) */
 };
+
+#define HANDSHAKE_MAGIC 0x54524901u /* first 4 bytes of a message, docs/protocol.md; big-endian */
 
 /* Bits 16-23 of a verdict; always sent with NF_ACCEPT. NF_DROP drops without a word. */
 enum {
-        VERDICT_PASS = 0,          /* go on, mark untouched */
+        VERDICT_PASS = 0,          /* let it through here, mark untouched. A denied SYN-ACK is passed to INPUT as a reset to our own client: refusing it would tell
+                                    * the peer and leave the client waiting */
         VERDICT_CLIENT_PENDING = 1,
         VERDICT_CLIENT_AUTHORIZED = 2,
         VERDICT_SERVER_PENDING = 3,

@@ -41,7 +41,8 @@ typedef struct Message {
  * MESSAGE_SIZE_MAX long: what follows its MAC is zero (docs/protocol.md, "Padding"). */
 _must_use_ int message_parse(const uint8_t *payload, size_t len, Message *ret);
 
-/* Returns the size written to buf; -EMSGSIZE; -EINVAL for what message_parse() would refuse. */
+/* Returns the size written to buf; -EMSGSIZE; -EINVAL for what message_parse() would refuse. A SYN without KNOWN is
+ * padded: MESSAGE_SIZE_MAX is written. */
 _must_use_ int message_write(const Message *m, uint8_t *buf, size_t size);
 
 /* The bytes that stand for a message in a MAC: head, token's SHA-256, MAC (docs/protocol.md, "MACs"). token_hash is 32 bytes. */

@@ -40,6 +40,10 @@ _must_use_ int packet_parse(const uint8_t *data, size_t len, Packet *ret);
 
 /* Writes p (TCP) to buf with its payload replaced by payload[0..payload_len) (may be empty) and, if strip_fast_open, its Fast Open option
  * overwritten by NOPs. Lengths and checksums (always full, whatever the kernel had offloaded) are made right; all else is kept.
+ * A packet that is given a payload loses its FIN: it stood behind data that is cut here and that TCP sends again, FIN included.
  * buf may not overlap p->data or payload.
  * Returns the new total length, or -EMSGSIZE (buf too small, or beyond 65535), -EPROTO (not TCP). */
 _must_use_ int packet_rewrite(const Packet *p, const uint8_t *payload, size_t payload_len, bool strip_fast_open, uint8_t *buf, size_t size);
+
+/* Writes p (a TCP SYN-ACK) to buf as a reset of the connection it answers: RST and ACK, without payload (RFC 9293 3.10.7.3). Returns as above. */
+_must_use_ int packet_write_reset(const Packet *p, uint8_t *buf, size_t size);
