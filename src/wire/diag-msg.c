@@ -64,6 +64,28 @@ static struct in6_addr address_from_diag(uint8_t family, const __be32 id[static 
         return a;
 }
 
+int diag_find_write(const DiagSocket *s, uint32_t seq, void *buf, size_t size) {
+        struct inet_diag_req_v2 request = {
+                .sdiag_family = s->family,
+                .sdiag_protocol = s->protocol,
+                .idiag_states = UINT32_MAX,
+                .id = {
+                        .idiag_sport = htons(s->sport),
+                        .idiag_dport = htons(s->dport),
+                        .idiag_if = s->ifindex,
+                        .idiag_cookie = { INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE },
+                },
+        };
+        NetlinkWriter w;
+
+        if ((s->family != AF_INET && s->family != AF_INET6) || s->protocol == 0)
+                return -EINVAL;
+        address_to_diag(s->family, &s->saddr, request.id.idiag_src);
+        address_to_diag(s->family, &s->daddr, request.id.idiag_dst);
+        diag_begin(&w, SOCK_DIAG_BY_FAMILY, 0, seq, &request, buf, size);
+        return netlink_finish(&w);
+}
+
 int diag_destroy_write(const DiagSocket *s, uint32_t seq, void *buf, size_t size) {
         struct inet_diag_req_v2 request = {
                 .sdiag_family = s->family,

@@ -47,8 +47,16 @@ static bool message_is_valid(const Message *m) {
         }
 }
 
+/* Zeros behind the MAC: a SYN that proves nothing is made as large as any answer (docs/protocol.md, "Padding"). */
+static size_t message_padding(const Message *m) {
+        if (m->type != MESSAGE_SYN || (m->flags & MESSAGE_KNOWN) || m->token_len > MESSAGE_TOKEN_MAX)
+                return 0;
+        return MESSAGE_TOKEN_MAX - m->token_len;
+}
+
 int message_parse(const uint8_t *payload, size_t len, Message *ret) {
         Message m;
+        size_t end;
 
         if (len < sizeof(magic) || memcmp(payload, magic, sizeof(magic)) != 0)
                 return -ENOMSG;
@@ -64,12 +72,13 @@ int message_parse(const uint8_t *payload, size_t len, Message *ret) {
                 .token = payload + MESSAGE_HEAD_SIZE,
                 .token_len = load_be16(payload + AT_TOKEN_LEN),
         };
-        if (len != MESSAGE_HEAD_SIZE + m.token_len + MESSAGE_MAC_SIZE)
+        end = MESSAGE_HEAD_SIZE + m.token_len + MESSAGE_MAC_SIZE;
+        if (len != end + message_padding(&m) || !is_zero(payload + end, len - end))
                 return -EBADMSG;
         memcpy(&m.endpoints.client, payload + AT_CLIENT, sizeof(m.endpoints.client));
         memcpy(&m.endpoints.server, payload + AT_SERVER, sizeof(m.endpoints.server));
         memcpy(m.nonce, payload + AT_NONCE, sizeof(m.nonce));
-        memcpy(m.mac, payload + len - MESSAGE_MAC_SIZE, sizeof(m.mac));
+        memcpy(m.mac, payload + end - MESSAGE_MAC_SIZE, sizeof(m.mac));
         if (!message_is_valid(&m))
                 return -EBADMSG;
         *ret = m;
@@ -92,17 +101,18 @@ static void message_write_head(const Message *m, uint8_t *head) {
 }
 
 int message_write(const Message *m, uint8_t *buf, size_t size) {
-        size_t len = MESSAGE_HEAD_SIZE + m->token_len + MESSAGE_MAC_SIZE;
+        size_t len = MESSAGE_HEAD_SIZE + m->token_len + MESSAGE_MAC_SIZE, padding = message_padding(m);
 
         if (!message_is_valid(m))
                 return -EINVAL;
-        if (len > size)
+        if (len + padding > size)
                 return -EMSGSIZE;
         message_write_head(m, buf);
         if (m->token_len > 0)
                 memcpy(buf + MESSAGE_HEAD_SIZE, m->token, m->token_len);
         memcpy(buf + len - MESSAGE_MAC_SIZE, m->mac, MESSAGE_MAC_SIZE);
-        return (int) len;
+        memset(buf + len, 0, padding);
+        return (int) (len + padding);
 }
 
 void message_view(const Message *m, const uint8_t *token_hash, uint8_t ret[static MESSAGE_VIEW_SIZE]) {

@@ -317,8 +317,10 @@ int packet_rewrite(const Packet *p, const uint8_t *payload, size_t payload_len, 
                 return -EMSGSIZE;
         len = p->payload_offset + payload_len;
         memcpy(buf, p->data, p->payload_offset);
-        if (payload_len > 0)
+        if (payload_len > 0) {
                 memcpy(buf + p->payload_offset, payload, payload_len);
+                buf[p->l4_offset + TCP_FLAGS] &= (uint8_t) ~TCP_FLAG_FIN;
+        }
         if (strip_fast_open)
                 remove_fast_open(buf + p->l4_offset, (size_t) (p->payload_offset - p->l4_offset));
         if (p->family == AF_INET)
@@ -327,4 +329,14 @@ int packet_rewrite(const Packet *p, const uint8_t *payload, size_t payload_len, 
                 store_be16(buf + IPV6_PAYLOAD_LENGTH, (uint16_t) (len - IPV6_HEADER_SIZE));
         fix_tcp_checksum(p->family, buf, p->l4_offset, len);
         return (int) len;
+}
+
+int packet_write_reset(const Packet *p, uint8_t *buf, size_t size) {
+        int len = packet_rewrite(p, NULL, 0, true, buf, size);
+
+        if (len < 0)
+                return len;
+        buf[p->l4_offset + TCP_FLAGS] = TCP_FLAG_RST | TCP_FLAG_ACK;
+        fix_tcp_checksum(p->family, buf, p->l4_offset, (size_t) len);
+        return len;
 }
