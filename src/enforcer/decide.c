@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "enforcer/decide.h"
+
+#include <stdio.h>
+
+#include "policy/evaluate.h"
+
+/* A unit that is denied everything stays so whatever its mode was meant to be. */
+static bool unit_decides(const Unit *u, Decision *ret) {
+        *ret = (Decision) { .reason = u->reason };
+        return u->state != UNIT_DENIED && u->policy;
+}
+
+static void decide_observe(const Unit *u, Decision *d) {
+        if (d->allow || u->state != UNIT_OBSERVING)
+                return;
+        d->allow = d->observed = true;
+}
+
+void decide_denied(const Unit *u, Reason reason, Decision *ret) {
+        if (!unit_decides(u, ret))
+                return;
+        ret->reason = reason;
+        decide_observe(u, ret);
+}
+
+static void set_rule(Decision *d, const char *name) {
+        (void) snprintf(d->rule, sizeof(d->rule), "%s", name);
+}
+
+void decide_peer(const Unit *u, bool connect, const PeerTags *peer, uint8_t protocol, uint16_t port, Decision *ret) {
+        const PolicyRequest request = { .tags = peer->tags, .announced = peer->announced, .protocol = protocol, .port = port };
+        PolicySide side;
+        Verdict v;
+
+        if (!unit_decides(u, ret))
+                return;
+        side = unit_policy_side(u->policy, connect);
+        v = policy_evaluate(&side, &request);
+        ret->allow = v.accept;
+        ret->reason = v.reason;
+        ret->port_dependent = v.port_dependent;
+        if (v.rule)
+                set_rule(ret, v.rule->name);
+        else if (v.shared) {
+                _cleanup_free_ char *label = tag_format(v.shared);
+
+                (void) snprintf(ret->rule, sizeof(ret->rule), "same-label %s", label ?: "");
+        }
+        decide_observe(u, ret);
+}
+
+void decide_stranger(const Unit *u, bool connect, uint8_t family, const struct in6_addr *address, uint8_t protocol, uint16_t port, Decision *ret) {
+        const AclEntry *entry;
+
+        if (!unit_decides(u, ret))
+                return;
+        entry = acl_decide(connect ? &u->policy->connect_to : &u->policy->accept_from, family, address, protocol, port);
+        ret->allow = entry && !entry->reject;
+        ret->reason = entry ? REASON_ACL : REASON_NO_IDENTITY;
+        ret->port_dependent = true;
+        if (entry)
+                set_rule(ret, entry->name);
+        decide_observe(u, ret);
+}

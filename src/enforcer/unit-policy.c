@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "enforcer/unit-policy.h"
+
+#include <errno.h>
+
+/* The families this version can find out. A token announces only what it was allowed to and what it holds. */
+#define FAMILIES_KNOWN (TAG_FAMILY_BIT(TAG_FAMILY_LABELS) | TAG_FAMILY_BIT(TAG_FAMILY_UNIT) | TAG_FAMILY_BIT(TAG_FAMILY_HOST))
+
+static int add_system_tags(UnitPolicy *p, const UnitFacts *facts) {
+        int r = 0;
+
+        if (p->families & TAG_FAMILY_BIT(TAG_FAMILY_UNIT)) {
+                r = tag_set_add(&p->tags, "@sys:unit", facts->unit);
+                /* What a socket unit accepts is its service's: peers name the service. */
+                if (r >= 0 && facts->triggers[0])
+                        r = tag_set_add(&p->tags, "@sys:unit", facts->triggers);
+        }
+        if (r >= 0 && p->families & TAG_FAMILY_BIT(TAG_FAMILY_HOST))
+                r = tag_set_add(&p->tags, "@sys:host", facts->hostname);
+        return r;
+}
+
+static int take_rules(RuleList *rules, bool set, RuleSet **ret) {
+        return set && rules->n_rules > 0 ? rule_set_new(rules, ret) : 0;
+}
+
+static int unit_policy_fill(UnitPolicy *p, UnitSettings *own, const UnitSettings *const *slices, size_t n_slices, const UnitFacts *facts, const Config *config) {
+        bool same_label = config->default_policy == DEFAULT_POLICY_SAME_LABEL;
+        int r;
+
+        p->mode = own->mode == UNIT_MODE_DEFAULT ? config->mode : own->mode;
+        p->families = config->announce & FAMILIES_KNOWN;
+        p->accept_same_label = same_label && !own->accept_set;
+        p->connect_same_label = same_label && !own->connect_set;
+        r = unit_labels_inherit(own, slices, n_slices, &p->labels);
+        if (r >= 0 && p->families & TAG_FAMILY_BIT(TAG_FAMILY_LABELS))
+                r = tag_set_merge(&p->tags, &p->labels);
+        if (r >= 0)
+                r = add_system_tags(p, facts);
+        if (r >= 0)
+                r = take_rules(&own->accept, own->accept_set, &p->accept);
+        if (r >= 0)
+                r = take_rules(&own->connect, own->connect_set, &p->connect);
+        if (r < 0)
+                return r;
+        p->accept_from = own->accept_from;
+        p->connect_to = own->connect_to;
+        own->accept_from = own->connect_to = (AclList) {};
+        return 0;
+}
+
+int unit_policy_new(UnitSettings *own, const UnitSettings *const *slices, size_t n_slices, const UnitFacts *facts, const Config *config, UnitPolicy **ret) {
+        _cleanup_(unit_policy_unrefp) UnitPolicy *p = calloc(1, sizeof(*p));
+        int r;
+
+        if (!p)
+                return -ENOMEM;
+        p->n_ref = 1;
+        r = unit_policy_fill(p, own, slices, n_slices, facts, config);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(p);
+        return 0;
+}
+
+UnitPolicy *unit_policy_ref(UnitPolicy *p) {
+        p->n_ref++;
+        return p;
+}
+
+UnitPolicy *unit_policy_unref(UnitPolicy *p) {
+        if (!p || --p->n_ref > 0)
+                return NULL;
+        tag_set_done(&p->labels);
+        tag_set_done(&p->tags);
+        rule_set_unref(p->accept);
+        rule_set_unref(p->connect);
+        acl_list_done(&p->accept_from);
+        acl_list_done(&p->connect_to);
+        for (char **f = p->files; f && *f; f++)
+                free(*f);
+        free(p->files);
+        free(p);
+        return NULL;
+}
+
+int unit_policy_add_file(UnitPolicy *p, const char *path) {
+        size_t n = 0;
+        char **files;
+
+        while (p->files && p->files[n])
+                n++;
+        files = realloc(p->files, (n + 2) * sizeof(*files));
+        if (!files)
+                return -ENOMEM;
+        p->files = files;
+        files[n] = strdup(path);
+        if (!files[n])
+                return -ENOMEM;
+        files[n + 1] = NULL;
+        return 0;
+}
+
+PolicySide unit_policy_side(const UnitPolicy *p, bool connect) {
+        return (PolicySide) {
+                .accepts = connect ? p->connect : p->accept,
+                .same_label = (connect ? p->connect_same_label : p->accept_same_label) ? &p->labels : NULL,
+        };
+}
+
+static bool rules_equal(const RuleSet *a, const RuleSet *b) {
+        size_t n = rule_set_size(a);
+
+        if (n != rule_set_size(b))
+                return false;
+        for (size_t i = 0; i < n; i++) {
+                _cleanup_free_ char *x = rule_format(rule_set_rule(a, i)), *y = rule_format(rule_set_rule(b, i));
+
+                if (!x || !y || !streq(x, y))
+                        return false;
+        }
+        return true;
+}
+
+bool unit_policy_same_tags(const UnitPolicy *a, const UnitPolicy *b) {
+        return a->mode == b->mode && a->families == b->families && a->accept_same_label == b->accept_same_label &&
+               a->connect_same_label == b->connect_same_label && tag_set_equal(&a->tags, &b->tags) && tag_set_equal(&a->labels, &b->labels) &&
+               rules_equal(a->accept, b->accept) && rules_equal(a->connect, b->connect);
+}

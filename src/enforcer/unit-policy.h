@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* What a unit's settings, those of its slices and the configuration come to: its tags, its rules, its access lists. Immutable once made, so a decision
+ * uses one version from start to end. Pure. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "policy/config.h"
+#include "policy/evaluate.h"
+#include "policy/unit-settings.h"
+#include "util/macro.h"
+
+typedef struct UnitPolicy {
+        unsigned n_ref;
+        UnitMode mode;                /* never UNIT_MODE_DEFAULT */
+        TagSet labels;                /* with the inherited ones */
+        TagSet tags;                  /* what the unit's token says: labels and the announced families of system tags */
+        uint16_t families;            /* announced */
+        RuleSet *accept, *connect;    /* NULL: no rule */
+        bool accept_same_label, connect_same_label; /* the default policy holds for that direction */
+        AclList accept_from, connect_to;
+        char **files;                 /* where settings were found; NULL-terminated */
+} UnitPolicy;
+
+typedef struct UnitFacts {
+        const char *unit;
+        const char *triggers;         /* the service a socket unit triggers, or "" */
+        const char *hostname;
+} UnitFacts;
+
+/* Takes the rules and lists out of *own, which is left valid and emptier. slices: innermost first. 0; -E2BIG (too many tags), -EINVAL (a tag that cannot be), -ENOMEM. */
+_must_use_ int unit_policy_new(UnitSettings *own, const UnitSettings *const *slices, size_t n_slices, const UnitFacts *facts, const Config *config, UnitPolicy **ret);
+UnitPolicy *unit_policy_ref(UnitPolicy *p);
+UnitPolicy *unit_policy_unref(UnitPolicy *p);
+DEFINE_CLEANUP(UnitPolicy *, unit_policy_unref);
+
+_must_use_ int unit_policy_add_file(UnitPolicy *p, const char *path);
+
+PolicySide unit_policy_side(const UnitPolicy *p, bool connect); /* borrowed from p */
+
+/* Would a decision of either direction come out the same? (labels and rules; not ACLs) */
+bool unit_policy_same_tags(const UnitPolicy *a, const UnitPolicy *b);

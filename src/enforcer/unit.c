@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "enforcer/unit.h"
+
+#include <errno.h>
+#include <search.h>
+
+#include <systemd/sd-bus.h>
+
+const char *unit_state_to_string(UnitState state) {
+        static const char *const names[_UNIT_STATE_MAX] = { [UNIT_DENIED] = "denied", [UNIT_ENFORCING] = "enforcing", [UNIT_OBSERVING] = "observing" };
+
+        return names[state];
+}
+
+/* Units and search keys both begin with a pointer to the name. */
+static int unit_compare(const void *a, const void *b) {
+        return strcmp(*(const char *const *) a, *(const char *const *) b);
+}
+
+static void unit_destroy(Unit *u) {
+        free(u->path);
+        free(u->reason_text);
+        unit_policy_unref(u->policy);
+        free(u);
+}
+
+Unit *units_find_index(const Units *units, uint32_t index) {
+        return index <= UNIT_INDEX_MAX ? units->by_index[index] : NULL;
+}
+
+Unit *units_find(const Units *units, const char *name) {
+        Unit **slot = tfind(&name, &units->by_name, unit_compare);
+
+        return slot ? *slot : NULL;
+}
+
+static int unit_take_index(Units *units, Unit *u) {
+        if (u->info.index && index_reserve(&units->pool, u->info.index) >= 0) {
+                u->index = u->info.index;
+                return 0;
+        }
+        return index_take(&units->pool, &u->index);
+}
+
+int unit_new(Units *units, const HelperUnit *info, Unit **ret) {
+        Unit *u = calloc(1, sizeof(*u)), **slot;
+        int r;
+
+        if (!u)
+                return -ENOMEM;
+        u->info = *info;
+        u->name = u->info.unit;
+        u->reason = REASON_CLOSED;
+        u->listing = units->listing;
+        r = sd_bus_path_encode("/org/trireme/unit", info->unit, &u->path);
+        if (r >= 0)
+                r = unit_take_index(units, u);
+        if (r < 0) {
+                unit_destroy(u);
+                return r;
+        }
+        slot = tsearch(u, &units->by_name, unit_compare);
+        if (!slot || *slot != u) {
+                index_release(&units->pool, u->index);
+                unit_destroy(u);
+                return slot ? -EEXIST : -ENOMEM;
+        }
+        units->by_index[u->index] = u;
+        u->next = units->first;
+        if (u->next)
+                u->next->previous = u;
+        units->first = u;
+        units->n_units++;
+        *ret = u;
+        return 0;
+}
+
+void unit_make_remnant(Units *units, Unit *u) {
+        if (!u->remnant)
+                tdelete(u, &units->by_name, unit_compare);
+        u->remnant = true;
+}
+
+Unit *unit_free(Units *units, Unit *u) {
+        if (!u)
+                return NULL;
+        unit_make_remnant(units, u);
+        if (u->next)
+                u->next->previous = u->previous;
+        if (u->previous)
+                u->previous->next = u->next;
+        else
+                units->first = u->next;
+        units->by_index[u->index] = NULL;
+        index_release(&units->pool, u->index);
+        units->n_units--;
+        unit_destroy(u);
+        return NULL;
+}
+
+void units_done(Units *units) {
+        while (units->first)
+                unit_free(units, units->first);
+}
+
+int unit_set_denied(Unit *u, Reason reason, const char *text) {
+        char *copy = strdup(text ? text : reason_explain(reason));
+
+        if (!copy)
+                return -ENOMEM;
+        free(u->reason_text);
+        u->reason_text = copy;
+        u->reason = reason;
+        u->state = UNIT_DENIED;
+        u->token_len = 0;
+        return 0;
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* A unit in force: one cgroup id in the kernel's maps under one index. A unit name has at most one current Unit; Units of the same name whose cgroup is gone but whose
+ * sockets live on elsewhere are its remnants. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "enforcer/index.h"
+#include "enforcer/unit-policy.h"
+#include "ipc/helper-protocol.h"
+#include "policy/reason.h"
+#include "util/clock.h"
+#include "util/macro.h"
+#include "wire/token.h"
+
+typedef struct Profile Profile;
+
+typedef enum UnitState { UNIT_DENIED, UNIT_ENFORCING, UNIT_OBSERVING, _UNIT_STATE_MAX } UnitState;
+const char *unit_state_to_string(UnitState state);
+
+typedef struct Unit {
+        const char *name;              /* first: the search tree looks here */
+        struct Unit *next, *previous;  /* list of all */
+        HelperUnit info;               /* as last seen */
+        char *path;                    /* object path */
+        uint32_t index;
+        bool remnant;
+        bool fresh;                    /* attached, not seen active since: "inactive" is still about its last life */
+        bool attach_waits;             /* an attach client waits for the answer */
+        bool announced;                /* UnitAttached was sent */
+        bool found_running;            /* was not in the maps when we met it: connections it had before are judged as with strangers */
+        unsigned listing;              /* Units.listing when it was last listed */
+
+        UnitState state;
+        Reason reason;                 /* DENIED: why */
+        char *reason_text;
+        UnitMode mode_override;        /* SetMode(); UNIT_MODE_DEFAULT: none */
+        UnitPolicy *policy;            /* NULL: settings could not be had */
+        Profile *profile;              /* ACLs, NULL: none */
+        uint16_t token_len;            /* 0: no token */
+        uint8_t token_dh[32];
+        usec_t token_expires_usec;
+        uint8_t token[TOKEN_SIZE_MAX];
+        uint64_t n_suppressed;         /* journal entries left out */
+        usec_t journal_from_usec;
+        unsigned journal_burst;
+} Unit;
+
+typedef struct Units {
+        Unit *first;
+        Unit *by_index[UNIT_INDEX_MAX + 1];
+        void *by_name;                 /* tsearch(3), current Units only */
+        IndexPool pool;
+        unsigned n_units, listing;
+} Units;
+
+void units_done(Units *units);
+
+/* index: one to take over (HelperUnit.index), 0 for any. -ENOSPC, -EBUSY, -ENOMEM, -EEXIST (the name has a current Unit). */
+_must_use_ int unit_new(Units *units, const HelperUnit *info, Unit **ret);
+Unit *unit_free(Units *units, Unit *u);
+void unit_make_remnant(Units *units, Unit *u);
+
+Unit *units_find(const Units *units, const char *name);        /* the current one */
+Unit *units_find_index(const Units *units, uint32_t index);
+
+_must_use_ int unit_set_denied(Unit *u, Reason reason, const char *text); /* text NULL: the reason's own */
