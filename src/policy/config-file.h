@@ -35,6 +35,7 @@ typedef struct ConfigErrors {
 
 void config_errors_done(ConfigErrors *e);
 _must_use_ int config_errors_add(ConfigErrors *e, const char *path, unsigned line, unsigned column, const char *key, const char *format, ...) _printf_(6, 7);
+void config_errors_cut(ConfigErrors *e, size_t n_errors, size_t n_omitted); /* forgets what came after */
 /* "PATH:LINE: KEY=: TEXT" of one error, or of all of them, one a line without the last newline. Untrusted bytes are escaped. NULL: out of memory. */
 char *config_error_format(const ConfigError *error);
 char *config_errors_format(const ConfigErrors *e);
@@ -42,6 +43,7 @@ char *config_errors_format(const ConfigErrors *e);
 /* One logical line: continuations joined, whitespace stripped. Strings live in the reader until the next call. */
 typedef struct ConfigLine {
         unsigned line;       /* where it begins */
+        bool header;         /* a section header: text is the section's name */
         const char *section; /* NULL: before the first section header */
         const char *key;     /* NULL: not an assignment, text has it */
         const char *value;
@@ -50,12 +52,16 @@ typedef struct ConfigLine {
 
 typedef enum ConfigFault {
         CONFIG_FAULT_NONE,
-        CONFIG_FAULT_UTF8,           /* PID 1 drops the rest of the file */
-        CONFIG_FAULT_SECTION,        /* '[' without ']': the same */
-        CONFIG_FAULT_CONTROL,        /* NUL or another control character */
-        CONFIG_FAULT_CARRIAGE_RETURN,
+        /* The line is lost, and PID 1 drops the rest of the file (in a drop-in with no more than a log line): */
+        CONFIG_FAULT_UTF8,
+        CONFIG_FAULT_SECTION,        /* '[' without ']' */
+        CONFIG_FAULT_TOO_LONG,
+        /* The line is lost: */
+        CONFIG_FAULT_CONTROL,        /* PID 1 takes NUL and CR for the end of a line, so that it sees other lines than an editor shows */
+        /* The line is read all the same: */
+        CONFIG_FAULT_CARRIAGE_RETURN, /* CRLF */
         CONFIG_FAULT_BOM,
-        CONFIG_FAULT_TOO_LONG,       /* PID 1 drops the rest of the file */
+        _CONFIG_FAULT_MAX,
 } ConfigFault;
 
 typedef struct ConfigReader {
@@ -64,11 +70,12 @@ typedef struct ConfigReader {
         unsigned n_lines;
         char *section;
         char *buffer; /* the logical line at hand, cut into key and value */
+        size_t n_buffer;
 } ConfigReader;
 
 void config_reader_init(ConfigReader *r, const ConfigFile *file);
 void config_reader_done(ConfigReader *r);
-/* Returns 1 with a line or with a fault of the line (then only line, section and text are set; reading may go on), 0 at the end, -ENOMEM. */
+/* Returns 1 with a line, a fault, or both (a lost line: text is its beginning; reading goes on behind it); 0 at the end; -ENOMEM. */
 _must_use_ int config_reader_next(ConfigReader *r, ConfigLine *ret, ConfigFault *ret_fault);
 const char *config_fault_text(ConfigFault fault);
 

@@ -22,6 +22,8 @@ typedef struct Rule {
 } Rule;
 
 void rule_done(Rule *r);
+/* Takes over *c, which is empty afterwards; untouched on failure. -ENOMEM. */
+_must_use_ int rule_take_clause(Rule *r, Clause *c);
 char *rule_format(const Rule *r); /* clauses joined by spaces; NULL: no memory */
 
 typedef struct RuleList {
@@ -42,3 +44,14 @@ DEFINE_CLEANUP(RuleSet *, rule_set_unref);
 size_t rule_set_size(const RuleSet *s);                  /* NULL: 0 */
 const Rule *rule_set_rule(const RuleSet *s, size_t i);   /* in file order */
 int rule_set_uses_port(const RuleSet *s);                /* some clause looks at @port; NULL: 0 */
+
+/* The index, for policy_evaluate(). Each rule stands under one of its positive clauses, the one that fewest rules share; so only rules that concern a tag at hand are
+ * ever looked at, and being listed promises nothing: all clauses are still to be tested. */
+typedef enum RuleIndexKind {
+        RULE_INDEX_ANY,     /* rules with negative clauses only; key and value "" */
+        RULE_INDEX_EXACT,   /* key=value */
+        RULE_INDEX_PREFIX,  /* key=value*; presence is the empty prefix */
+        RULE_INDEX_LENGTHS, /* value "": not rules, but the lengths of the prefixes that are listed for this key */
+} RuleIndexKind;
+/* Positions in file order, ascending. Borrowed. */
+const uint32_t *rule_set_lookup(const RuleSet *s, RuleIndexKind kind, const char *key, const char *value, size_t value_len, size_t *ret_n);

@@ -10,6 +10,7 @@
 #include "policy/config-file.h"
 #include "policy/evaluate.h"
 #include "policy/rule.h"
+#include "policy/specifier.h"
 #include "policy/tags.h"
 #include "util/macro.h"
 
@@ -35,12 +36,6 @@ typedef struct UnitSettings {
         char *policy;          /* TriremePolicy=; NULL: the default policy */
         UnitMode mode;
 } UnitSettings;
-
-typedef struct UnitSpecifiers {
-        const char *unit;       /* "foo@bar.service": %n %N %p %i %j */
-        const char *hostname;   /* %H */
-        const char *machine_id; /* %m */
-} UnitSpecifiers;
 
 void unit_settings_done(UnitSettings *s);
 /* Returns 1: labelled; 0: no section anywhere (*ret is empty); -EINVAL: faults, appended to *errors, *ret untouched (the unit is labelled and must be denied everything);
