@@ -1,0 +1,229 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Runs inside the machines: opens, serves and forges connections, and says in one line of JSON what came of it.
+
+    tcp HOST PORT [--from=PORT] [--mark=N] [--priority=N] [--wait=S]   connect, send a line, read the answer
+    serve PORT [GREETING]        answer each connection with GREETING and the peer's address
+    serve-later FIRST SECOND     listen on FIRST; on SECOND from the moment the file /run/lab-open appears
+    activated                    answer connections of the socket that PID 1 passed
+    hold HOST PORT FILE          connect and keep sending; FILE tells how many lines were echoed, or what broke it
+    echo PORT                    echo lines
+    sink PORT FILE               append each UDP datagram to FILE
+    udp HOST PORT TEXT | raw HOST PORT TEXT [SOURCE] | packet HOST PORT TEXT
+                                 send one datagram by a UDP, a raw IP or a packet socket
+"""
+
+import errno
+import json
+import os
+import socket
+import struct
+import sys
+import time
+
+NAMES = {errno.ECONNREFUSED: "refused", errno.ECONNRESET: "reset", errno.ETIMEDOUT: "timeout", errno.EPIPE: "reset",
+         errno.EHOSTUNREACH: "unreachable", errno.ENETUNREACH: "unreachable", errno.EPERM: "not-permitted", errno.ECONNABORTED: "aborted",
+         errno.EACCES: "not-permitted"}
+
+
+def family(host):
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def word32(number):
+    """For setsockopt(), which takes a Python int for a signed one only."""
+    return struct.pack("=I", number)
+
+
+def outcome(error):
+    if isinstance(error, (socket.timeout, TimeoutError)):
+        return "timeout"
+    return NAMES.get(error.errno, errno.errorcode.get(error.errno, "?"))
+
+
+def report(result, started, data=b""):
+    print(json.dumps({"result": result, "ms": round((time.monotonic() - started) * 1000, 1), "data": data.decode(errors="replace")}),
+          flush=True)
+
+
+def tcp(host, port, **options):
+    """connected: the application on the other end answered. A handshake alone is not enough, nor is data that nobody answers."""
+    started = time.monotonic()
+    sock = socket.socket(family(host), socket.SOCK_STREAM)
+    sock.settimeout(float(options.get("wait", 4)))
+    try:
+        if "from" in options:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind(("", int(options["from"])))
+        if "mark" in options:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, word32(int(options["mark"], 0)))
+        if "priority" in options:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_PRIORITY, word32(int(options["priority"], 0)))
+        sock.connect((host, int(port)))
+        sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        data = sock.recv(4096)
+        report("connected" if data else "closed", started, data)
+    except OSError as error:
+        report(outcome(error), started)
+
+
+def notify():
+    path = os.environ.get("NOTIFY_SOCKET")
+    if path:
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b"READY=1", path.replace("@", "\0"))
+
+
+def listener(port):
+    sock = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind(("::", int(port)))
+    sock.listen(64)
+    notify()
+    return sock
+
+
+def answer(sock, greeting):
+    """The server closes first, so that the TIME_WAIT is on its side."""
+    connection, peer = sock.accept()
+    try:
+        connection.settimeout(5)
+        connection.recv(4096)
+        connection.sendall(("%s to %s\n" % (greeting, peer[0])).encode())
+    except OSError:
+        pass
+    connection.close()
+
+
+def serve(port, greeting="hello"):
+    sock = listener(port)
+    while True:
+        answer(sock, greeting)
+
+
+def serve_later(first, second):
+    sock = listener(first)
+    sock.settimeout(0.1)
+    while not os.path.exists("/run/lab-open"):
+        try:
+            answer(sock, "first")
+        except OSError:
+            continue
+    serve(second, "second")
+
+
+def activated():
+    sock = socket.socket(fileno=3)
+    while True:
+        answer(sock, "activated")
+
+
+def echo(port):
+    sock = listener(port)
+    while True:
+        connection, _ = sock.accept()
+        if os.fork() == 0:
+            while True:
+                data = connection.recv(4096)
+                if not data:
+                    os._exit(0)
+                connection.sendall(data)
+        connection.close()
+
+
+def hold(host, port, path):
+    """A live connection under observation: one line forth and back every 50 ms."""
+    count, state = 0, "connecting"
+    sock = socket.socket(family(host), socket.SOCK_STREAM)
+    sock.settimeout(5)
+    try:
+        sock.connect((host, int(port)))
+        while True:
+            sock.sendall(b"%d\n" % count)
+            if not sock.recv(100):
+                state = "closed"
+                break
+            count, state = count + 1, "alive"
+            publish(path, count, state)
+            time.sleep(0.05)
+    except OSError as error:
+        state = outcome(error)
+    publish(path, count, state)
+
+
+def publish(path, count, state):
+    with open(path + ".new", "w") as file:
+        json.dump({"count": count, "state": state}, file)
+    os.rename(path + ".new", path)
+
+
+def sink(port, path):
+    sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    sock.bind(("::", int(port)))
+    notify()
+    while True:
+        data, peer = sock.recvfrom(65535)
+        with open(path, "ab") as file:
+            file.write(data + b" from " + peer[0].encode() + b"\n")
+
+
+def udp(host, port, text):
+    started = time.monotonic()
+    try:
+        socket.socket(family(host), socket.SOCK_DGRAM).sendto(text.encode(), (host, int(port)))
+        report("sent", started)
+    except OSError as error:
+        report(outcome(error), started)
+
+
+def datagram(source, host, port, text):
+    """An IPv4 UDP packet; the checksum may be 0 there, and the kernel fills that of a raw socket's IP header."""
+    body = struct.pack("!HHHH", 4444, int(port), 8 + len(text), 0) + text.encode()
+    header = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(body), 1, 0, 64, 17, 0, socket.inet_aton(source), socket.inet_aton(host))
+    total = sum(struct.unpack("!10H", header))
+    total = (total & 0xffff) + (total >> 16)
+    return header[:10] + struct.pack("!H", ~(total + (total >> 16)) & 0xffff) + header[12:] + body
+
+
+def datagram6(host, port, text):
+    """An IPv6 UDP packet from an address to itself. (Over IPv4 the kernel refuses one from 127.0.0.1 that it has not routed.)"""
+    address, length = socket.inet_pton(socket.AF_INET6, host), 8 + len(text)
+    body = struct.pack("!HHHH", 4444, int(port), length, 0) + text.encode()
+    padded = body + b"\0" * (len(body) % 2)
+    total = sum(struct.unpack("!%dH" % (16 + len(padded) // 2), address + address + padded)) + length + 17
+    while total >> 16:
+        total = (total & 0xffff) + (total >> 16)
+    return struct.pack("!IHBB", 0x60000000, length, 17, 64) + address + address + body[:6] + struct.pack("!H", ~total & 0xffff) + body[8:]
+
+
+def raw(host, port, text, source="0.0.0.0"):
+    started = time.monotonic()
+    try:
+        sock = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+        sock.sendto(datagram(source, host, port, text), (host, 0))
+        report("sent", started)
+    except OSError as error:
+        report(outcome(error), started)
+
+
+def packet(host, port, text):
+    started = time.monotonic()
+    try:
+        sock = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, word32(0xffffffff))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_PRIORITY, word32(0x74010001))
+        sock.sendto(datagram6(host, port, text), ("lo", 0x86dd))
+        report("sent", started)
+    except OSError as error:
+        report(outcome(error), started)
+
+
+def main():
+    options = dict(word[2:].split("=", 1) for word in sys.argv[2:] if word.startswith("--"))
+    words = [word for word in sys.argv[2:] if not word.startswith("--")]
+    commands = {"tcp": tcp, "serve": serve, "serve-later": serve_later, "activated": activated, "echo": echo, "hold": hold,
+                "sink": sink, "udp": udp, "raw": raw, "packet": packet}
+    commands[sys.argv[1]](*words, **options)
+
+
+if __name__ == "__main__":
+    main()
