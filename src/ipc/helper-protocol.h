@@ -28,7 +28,7 @@ typedef enum HelperType {
         HELPER_OPEN_UNIT_FILES, /* HelperRequest(unit). data: HELPER_UNIT_FILES with descriptors attached (fragment first, then drop-ins in PID 1's order) */
         HELPER_CLOSE_UNIT,      /* HelperUnitRequest(unit): put the unit's present cgroup id into the maps as closed (or turn it back to closed) */
         HELPER_ENFORCE_UNIT,    /* HelperUnitRequest: index, flags, profile for a cgroup id that is in the maps */
-        HELPER_RELEASE_UNIT,    /* HelperUnitRequest(cgroup_id): remove from the maps; -EBUSY while a socket bears the id */
+        HELPER_RELEASE_UNIT,    /* HelperUnitRequest(cgroup_id): remove from the maps; -EBUSY while a socket bears the id, unless flags is HELPER_RELEASE_UNLABELLED */
         HELPER_ACL_ADD,         /* HelperAcl: one entry of a profile */
         HELPER_PROFILE_REMOVE,  /* HelperAcl(profile): all entries of a profile; -EBUSY while a unit uses it */
         HELPER_NETWORK_ADD,     /* HelperNetwork */
@@ -121,12 +121,14 @@ typedef struct HelperUnitFiles {
         char paths[HELPER_DROPINS_MAX][512];     /* for messages only; a longer path is cut, the descriptor counts */
 } HelperUnitFiles;
 
+#define HELPER_RELEASE_UNLABELLED (1u << 31) /* RELEASE_UNIT: a running unit that is no longer labelled (or TriremeMode=off): it is let go with its sockets */
+
 typedef struct HelperUnitRequest {
         HelperHeader header;
         char unit[HELPER_UNIT_NAME_MAX];
         uint64_t cgroup_id;
         uint32_t index;    /* 1 .. UNIT_INDEX_MAX */
-        uint32_t flags;    /* REQUEST_UNIT_* of ipc/marks.h */
+        uint32_t flags;    /* REQUEST_UNIT_* of ipc/marks.h, or HELPER_RELEASE_UNLABELLED */
         uint32_t profile;  /* ACL profile, 0: no ACL */
         int32_t result;    /* ATTACH_DONE: 0 or -errno */
         char reason[256];  /* ATTACH_DONE: shown by the attach client; printable ASCII, checked by the helper */
