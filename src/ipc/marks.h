@@ -62,6 +62,8 @@ enum {
 #define CTMARK_SERVER_MASK 0xcu
 #define CTMARK_SERVER_PENDING 0x4u
 #define CTMARK_SERVER_AUTHORIZED 0x8u
+#define CTMARK_CLIENT_STRANGER 0x3u     /* authorized by an ACL: no message ever repeats on this flow. Test "authorized" by its bit, not the field */
+#define CTMARK_SERVER_STRANGER 0xcu
 #define CTMARK_INDEX_SHIFT 4
 
 /* ---- queues ---- */

@@ -1,0 +1,615 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The rules. docs/table.md shows them as nft(8) prints them.
+ *
+ * Between two chains of one hook the packet's priority is what we know of it (ipc/marks.h): the value of the unit in the maps, or the datapath's
+ * verdict. Three base chains follow each other at each of OUTPUT and INPUT, because a packet that user space has released goes on in
+ * the next one: the first (priority 10) judges and may queue; the second (11) carries out the datapath's verdict and may ask the ACLs, whose
+ * denials are queued to be recorded; the third (12) carries out the answer to that. */
+#include "helper/table.h"
+
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <libnftnl/chain.h>
+#include <linux/netfilter.h>
+#include <netinet/in.h>
+#include <stdio.h>
+
+enum { FIN = 0x01, SYN = 0x02, RST = 0x04, ACK = 0x10, SYN_BITS = FIN | SYN | RST | ACK }; /* RFC 9293 3.1 */
+#define PRIO_OURS_MASK 0xf8000000u /* meets both magics, 0x73 and 0x74, in one comparison */
+#define PRIO_OURS 0x70000000u
+#define PRIO_FLAG(flag) ((uint32_t) (flag) << 16)
+#define KIND_CLEARED (~PRIO_FLAG(REQUEST_KIND_MASK))
+#define CODE_MASK PRIO_FLAG(0xff)
+#define TCP_OPTION_FAST_OPEN 34         /* RFC 7413 */
+#define TCP_OPTION_EXPERIMENT 254       /* RFC 6994; Fast Open's earlier form lives here */
+#define NO_ENTRY (NF_CT_STATE_INVALID | NF_CT_STATE_UNTRACKED)
+#define RECORDS_PER_SECOND 50u
+#define RECORDS_BURST 100u
+
+static const uint8_t handshake_magic[4] = { HANDSHAKE_MAGIC >> 24, HANDSHAKE_MAGIC >> 16 & 0xff, HANDSHAKE_MAGIC >> 8 & 0xff, HANDSHAKE_MAGIC & 0xff };
+
+typedef struct Chain {
+        const char *name;
+        uint32_t hook;     /* NF_INET_*, base chains only */
+        int32_t priority;  /* 0: not a base chain */
+} Chain;
+
+static const Chain chains[] = {
+        { "output", NF_INET_LOCAL_OUT, 10 }, { "output_verdict", NF_INET_LOCAL_OUT, 11 }, { "output_record", NF_INET_LOCAL_OUT, 12 },
+        { "input", NF_INET_LOCAL_IN, 10 }, { "input_verdict", NF_INET_LOCAL_IN, 11 }, { "input_record", NF_INET_LOCAL_IN, 12 },
+        { "out_syn" }, { "out_syn_unit" }, { "out_unit" },
+        { "in_syn_any" }, { "in_flow" }, { "in_server" }, { "in_pending" }, { "in_syn" }, { "in_syn_unit" }, { "in_syn_token" }, { "in_syn_local" }, { "in_syn_stranger" },
+        { "in_unit" }, { "in_no_entry" },
+        { "connect_to_dest" }, { "connect_to_source" }, { "accept_from_source" }, { "accept_from_dest" },
+        { "client_stranger" }, { "server_stranger" }, { "client_observed" }, { "server_observed" }, { "client_deny" }, { "server_deny" },
+        { "deny_stranger" }, { "deny_acl" }, { "deny_unmarked" }, { "deny_closed" }, { "deny" }, { "reject" },
+        { "verdict_first" }, { "verdict_last" }, { "verdict" }, { "verdict_stranger" },
+        { "queue_handshake" }, { "queue_flow" }, { "queue_repeat" }, { "queue_local" }, { "queue_unknown" }, { "queue_strip" }, { "queue_record" }, { "queue_observed" },
+};
+
+void table_chains_write(NftBatch *b) {
+        for (size_t i = 0; i < ELEMENTSOF(chains); i++) {
+                struct nlmsghdr *nlh = nft_batch_begin(b, NFT_MSG_NEWCHAIN, NLM_F_CREATE);
+                struct nftnl_chain *c = nftnl_chain_alloc();
+
+                if (!c)
+                        b->error = -ENOMEM;
+                if (c && nlh) {
+                        nftnl_chain_set_str(c, NFTNL_CHAIN_TABLE, TABLE_NAME);
+                        nftnl_chain_set_str(c, NFTNL_CHAIN_NAME, chains[i].name);
+                        if (chains[i].priority != 0) {
+                                nftnl_chain_set_str(c, NFTNL_CHAIN_TYPE, "filter");
+                                nftnl_chain_set_u32(c, NFTNL_CHAIN_HOOKNUM, chains[i].hook);
+                                nftnl_chain_set_s32(c, NFTNL_CHAIN_PRIO, chains[i].priority);
+                                nftnl_chain_set_u32(c, NFTNL_CHAIN_POLICY, NF_ACCEPT);
+                        }
+                        nftnl_chain_nlmsg_build_payload(nlh, c);
+                        nft_batch_end(b, nlh);
+                }
+                if (c)
+                        nftnl_chain_free(c);
+        }
+}
+
+/* What all the writers below need: the rules, the table's options, and the place of our bits in the conntrack mark. */
+typedef struct Writer {
+        NftRules *r;
+        const Table *t;
+        uint32_t shift;
+} Writer;
+
+static uint32_t mark(const Writer *w, uint32_t bits) {
+        return bits << w->shift;
+}
+
+/* ---- small sequences ---- */
+
+static void if_syn(NftRules *r) {
+        if_tcp_flags(r, SYN_BITS, SYN);
+}
+
+/* One lookup a level that units live at, deepest first: a unit's own settings go before those of its slice. */
+static void each_level(const Writer *w, const char *then) {
+        for (uint32_t level = HELPER_LEVEL_MAX; level >= 1; level--) {
+                char map[16];
+
+                if (!(w->t->levels & 1u << level))
+                        continue;
+                (void) snprintf(map, sizeof(map), "unit_%u", level);
+                load_cgroup(w->r, level, R0);
+                lookup_map(w->r, map, R0, R0);
+                set_priority_from(w->r, R0);
+                then_goto(w->r, then);
+        }
+}
+
+typedef struct Place { /* where in the packet the peer's address and the server's port stand */
+        uint32_t address4, address6, port;
+} Place;
+
+static const Place dest_dest = { 16, 24, 2 };     /* towards the server */
+static const Place source_source = { 12, 8, 0 };  /* an answer of the server */
+static const Place source_dest = { 12, 8, 2 };    /* from the client */
+static const Place dest_source = { 16, 24, 0 };   /* an answer to the client */
+
+static void if_in_boxes(const Writer *w, uint32_t kind, const Place *place, const char *then) {
+        static const uint32_t families[] = { AF_INET, AF_INET6 };
+
+        for (size_t i = 0; i < ELEMENTSOF(families); i++) {
+                bool v4 = families[i] == AF_INET;
+                char set[32];
+
+                if_family(w->r, v4 ? NFPROTO_IPV4 : NFPROTO_IPV6);
+                if (kind >= BOX_ACCEPT_FROM) {
+                        load_priority(w->r, R0);
+                        mask_xor(w->r, R0, UNIT_INDEX_MAX, 0);
+                        lookup_map(w->r, "profile", R0, R0);
+                } else
+                        load_const(w->r, 0, R0);
+                load_network(w->r, v4 ? place->address4 : place->address6, v4 ? 4 : 16, R1);
+                load_l4_protocol(w->r, v4 ? R2 : R5);
+                load_transport(w->r, place->port, 2, v4 ? R3 : R6); /* of ICMP something else, but its entries cover all numbers */
+                table_set_name_of_box(kind, families[i], set);
+                lookup_set(w->r, set, R0);
+                then_goto(w->r, then);
+        }
+}
+
+static void drop_without_entry(NftRules *r) {
+        if_ct_state(r, NO_ENTRY);
+        count(r);
+        then_drop(r);
+}
+
+/* ---- OUTPUT ---- */
+
+static void write_guard(const Writer *w, const char *chain) {
+        NftRules *r = w->r;
+
+        r->chain = chain;
+        if_priority(r, PRIO_OURS_MASK, PRIO_OURS); /* SO_PRIORITY forges nothing */
+        set_priority(r, 0);
+        then_continue(r);
+        if (w->t->options.disarmed)
+                then_accept(r);
+}
+
+static void write_output(const Writer *w) {
+        NftRules *r = w->r;
+
+        write_guard(w, "output");
+        if_syn(r);
+        then_goto(r, "out_syn");
+        if_ct_mark(r, mark(w, CTMARK_CLIENT_AUTHORIZED), mark(w, CTMARK_CLIENT_AUTHORIZED));
+        if_ct_direction(r, NFT_ORIGINAL);
+        then_accept(r);
+        if_ct_mark(r, mark(w, CTMARK_SERVER_AUTHORIZED), mark(w, CTMARK_SERVER_AUTHORIZED));
+        if_ct_direction(r, NFT_REPLY);
+        then_accept(r);
+        if_ct_mark(r, mark(w, CTMARK_CLIENT_MASK), mark(w, CTMARK_CLIENT_PENDING));
+        if_ct_direction(r, NFT_ORIGINAL);
+        if_protocol(r, IPPROTO_TCP);
+        then_goto(r, "queue_flow");
+        if_ct_mark(r, mark(w, CTMARK_SERVER_MASK), mark(w, CTMARK_SERVER_PENDING));
+        if_ct_direction(r, NFT_REPLY);
+        if_protocol(r, IPPROTO_TCP);
+        then_goto(r, "queue_flow");
+        each_level(w, "out_unit");
+}
+
+static void write_output_syn(const Writer *w) {
+        NftRules *r = w->r;
+
+        r->chain = "out_syn";
+        each_level(w, "out_syn_unit");
+        if_ct_mark_any(r, w->t->options.mark_mask); /* the tuple of a former flow of ours */
+        update_ct_mark(r, ~w->t->options.mark_mask, 0);
+        then_accept(r);
+
+        r->chain = "out_syn_unit";
+        if_priority(r, PRIO_FLAG(REQUEST_UNIT_CLOSED), PRIO_FLAG(REQUEST_UNIT_CLOSED));
+        then_goto(r, "deny_closed");
+        drop_without_entry(r);
+        if_ct_direction(r, NFT_REPLY); /* simultaneous open, or the tuple of a live flow the other way round */
+        then_drop(r);
+        /* Tag the entry with the client's index; INPUT decides for both ends. Foreign bits of the mark are lost on the way: nftables
+         * before 6.13 cannot join two registers. */
+        if_output_loopback(r, true);
+        load_priority(r, R0);
+        mask_xor(r, R0, UNIT_INDEX_MAX, 0);
+        shift_left(r, R0, w->shift + CTMARK_INDEX_SHIFT);
+        mask_xor(r, R0, UINT32_MAX, mark(w, CTMARK_CLIENT_PENDING));
+        set_ct_mark_from(r, R0);
+        then_accept(r);
+        if_in_boxes(w, BOX_EXCLUDED, &dest_dest, "connect_to_dest");
+        if_in_boxes(w, BOX_TARGET, &dest_dest, "queue_handshake");
+        then_goto(r, "connect_to_dest");
+
+        r->chain = "out_unit";
+        drop_without_entry(r);
+        if_ct_direction(r, NFT_ORIGINAL);
+        then_goto(r, "connect_to_dest");
+        then_goto(r, "accept_from_dest");
+}
+
+/* ---- INPUT ---- */
+
+static void write_input(const Writer *w) {
+        NftRules *r = w->r;
+
+        write_guard(w, "input");
+        if_tcp_flags(r, SYN, SYN);
+        then_goto(r, "in_syn_any");
+        then_goto(r, "in_flow");
+
+        r->chain = "in_syn_any";
+        if_syn(r);
+        then_goto(r, "in_syn");
+        /* The server repeats its SYN-ACK when our first ACK, which carries a message, was lost; the ACK that answers it must carry the message again.
+         * Flows with strangers have both bits set and are left alone, and nothing gets lost on lo. */
+        if_tcp_flags(r, SYN_BITS, SYN | ACK);
+        if_input_loopback(r, false);
+        if_ct_mark(r, mark(w, CTMARK_CLIENT_MASK), mark(w, CTMARK_CLIENT_AUTHORIZED));
+        if_ct_direction(r, NFT_REPLY);
+        then_goto(r, "queue_repeat");
+        then_goto(r, "in_flow");
+
+        r->chain = "in_flow";
+        if_ct_mark(r, mark(w, CTMARK_SERVER_AUTHORIZED), mark(w, CTMARK_SERVER_AUTHORIZED));
+        if_ct_direction(r, NFT_ORIGINAL);
+        then_goto(r, "in_server");
+        if_ct_mark(r, mark(w, CTMARK_CLIENT_AUTHORIZED), mark(w, CTMARK_CLIENT_AUTHORIZED));
+        if_ct_direction(r, NFT_REPLY);
+        then_accept(r);
+        if_ct_mark(r, mark(w, CTMARK_SERVER_MASK), mark(w, CTMARK_SERVER_PENDING));
+        if_ct_direction(r, NFT_ORIGINAL);
+        then_goto(r, "in_pending");
+        if_ct_mark(r, mark(w, CTMARK_CLIENT_MASK), mark(w, CTMARK_CLIENT_PENDING));
+        if_ct_direction(r, NFT_REPLY);
+        then_goto(r, "in_pending");
+        each_level(w, "in_unit");
+        if_protocol(r, IPPROTO_TCP);
+        if_ct_state(r, NO_ENTRY | NF_CT_STATE_NEW);
+        then_goto(r, "in_no_entry");
+
+        r->chain = "in_server"; /* the first ACK said twice: no program may read it */
+        if_tcp_payload_begins(r, handshake_magic);
+        if_input_loopback(r, false);
+        if_ct_mark(r, mark(w, CTMARK_SERVER_MASK), mark(w, CTMARK_SERVER_AUTHORIZED));
+        then_goto(r, "queue_repeat");
+        then_accept(r);
+
+        r->chain = "in_pending";
+        if_input_loopback(r, true); /* a refusal, made by this kernel */
+        if_tcp_flags(r, RST, RST);
+        then_accept(r);
+        if_not_protocol(r, IPPROTO_TCP); /* an ICMP error about the flow */
+        then_accept(r);
+        then_goto(r, "queue_flow");
+
+        /* An ACK without an established entry may complete a half-open connection of a unit, whose socket no rule can tell. */
+        r->chain = "in_no_entry";
+        if_full_socket(r);
+        then_accept(r);
+        if_socket(r);
+        then_goto(r, "queue_unknown");
+}
+
+static void write_input_syn(const Writer *w) {
+        NftRules *r = w->r;
+
+        r->chain = "in_syn";
+        /* On the tuple of a flow of ours, live or closed: a forged SYN may neither pass by the old mark nor clear it. */
+        if_ct_mark_any(r, mark(w, CTMARK_CLIENT_AUTHORIZED | CTMARK_SERVER_AUTHORIZED));
+        then_goto(r, "queue_unknown");
+        each_level(w, "in_syn_unit");
+        if_full_socket(r);
+        then_goto(r, "in_syn_stranger");
+        if_socket(r); /* TIME_WAIT, or a request: the listener that will get it must be asked for */
+        then_goto(r, "queue_unknown");
+        then_goto(r, "in_syn_stranger");
+
+        r->chain = "in_syn_unit";
+        drop_without_entry(r);
+        if_ct_direction(r, NFT_REPLY);
+        then_drop(r);
+        if_input_loopback(r, true);
+        if_ct_mark(r, mark(w, CTMARK_CLIENT_MASK), mark(w, CTMARK_CLIENT_PENDING));
+        then_goto(r, "in_syn_local");
+        if_input_loopback(r, false);
+        if_priority(r, PRIO_FLAG(REQUEST_UNIT_CLOSED), 0);
+        if_tcp_payload_begins(r, handshake_magic);
+        then_goto(r, "in_syn_token");
+        then_goto(r, "accept_from_source");
+
+        r->chain = "in_syn_token";
+        if_in_boxes(w, BOX_EXCLUDED, &source_dest, "accept_from_source");
+        if_in_boxes(w, BOX_TARGET, &source_dest, "queue_handshake");
+        then_goto(r, "accept_from_source");
+
+        /* A local unit, whose connect rules are judged here too, meets a socket that is no unit's. */
+        r->chain = "in_syn_stranger";
+        if_input_loopback(r, true);
+        if_ct_direction(r, NFT_ORIGINAL);
+        if_ct_mark(r, mark(w, CTMARK_CLIENT_MASK), mark(w, CTMARK_CLIENT_PENDING));
+        load_ct_mark(r, R0);
+        shift_right(r, R0, w->shift + CTMARK_INDEX_SHIFT);
+        mask_xor(r, R0, UNIT_INDEX_MAX, 0);
+        lookup_map(r, "unit", R0, R0);
+        set_priority_from(r, R0);
+        then_goto(r, "connect_to_dest");
+        if_input_loopback(r, true);
+        if_ct_mark(r, mark(w, CTMARK_CLIENT_MASK), mark(w, CTMARK_CLIENT_PENDING));
+        then_drop(r); /* of a unit that has just gone */
+        if_ct_mark_any(r, w->t->options.mark_mask);
+        update_ct_mark(r, ~w->t->options.mark_mask, 0);
+        then_accept(r);
+        then_accept(r);
+}
+
+static void write_input_local(const Writer *w) {
+        static const uint8_t options[] = { TCP_OPTION_FAST_OPEN, TCP_OPTION_EXPERIMENT };
+        NftRules *r = w->r;
+
+        r->chain = "in_syn_local";
+        if_priority(r, PRIO_FLAG(REQUEST_UNIT_CLOSED), PRIO_FLAG(REQUEST_UNIT_CLOSED));
+        then_goto(r, "deny_closed");
+        if_tcp_payload(r);
+        then_goto(r, "queue_local");
+        for (size_t i = 0; i < ELEMENTSOF(options); i++) {
+                if_tcp_option(r, options[i]);
+                then_goto(r, "queue_local");
+        }
+        for (int any = 1; any >= 0; any--) {
+                load_ct_mark(r, R0);
+                shift_right(r, R0, w->shift + CTMARK_INDEX_SHIFT);
+                mask_xor(r, R0, UNIT_INDEX_MAX, 0);
+                load_priority(r, R1);
+                mask_xor(r, R1, UNIT_INDEX_MAX, 0);
+                if (!any)
+                        load_transport(r, 2, 2, R2);
+                lookup_set(r, any ? "local_accept_any" : "local_accept", R0);
+                update_ct_mark(r, ~w->t->options.mark_mask, mark(w, CTMARK_CLIENT_AUTHORIZED | CTMARK_SERVER_AUTHORIZED));
+                then_accept(r);
+        }
+        then_goto(r, "queue_local");
+
+        r->chain = "in_unit";
+        if_input_loopback(r, true); /* a refusal, made by this kernel */
+        if_tcp_flags(r, RST, RST);
+        then_accept(r);
+        /* ICMP finds a socket only by the packet that an error quotes: path MTU, unreachable. */
+        if_protocol(r, IPPROTO_ICMP);
+        if_ct_state(r, NF_CT_STATE_RELATED);
+        then_accept(r);
+        if_protocol(r, IPPROTO_ICMPV6);
+        if_ct_state(r, NF_CT_STATE_RELATED);
+        then_accept(r);
+        if_input_loopback(r, true); /* about a packet refused on its way out, which never got an entry */
+        if_protocol(r, IPPROTO_ICMP);
+        then_accept(r);
+        if_input_loopback(r, true);
+        if_protocol(r, IPPROTO_ICMPV6);
+        then_accept(r);
+        drop_without_entry(r);
+        if_ct_direction(r, NFT_ORIGINAL);
+        then_goto(r, "accept_from_source");
+        then_goto(r, "connect_to_source");
+}
+
+/* ---- strangers ---- */
+
+static void write_end(const Writer *w, bool client) {
+        static const uint8_t options[] = { TCP_OPTION_FAST_OPEN, TCP_OPTION_EXPERIMENT };
+        uint32_t field = mark(w, client ? CTMARK_CLIENT_MASK : CTMARK_SERVER_MASK);
+        uint32_t value = mark(w, client ? CTMARK_CLIENT_STRANGER : CTMARK_SERVER_STRANGER);
+        NftRules *r = w->r;
+
+        /* Accepted by an ACL. A SYN forgets what a former flow of its tuple left in the mark. */
+        r->chain = client ? "client_stranger" : "server_stranger";
+        for (size_t i = 0; i < ELEMENTSOF(options); i++) {
+                if_syn(r);
+                if_tcp_option(r, options[i]);
+                then_goto(r, "queue_strip");
+        }
+        if_syn(r);
+        if_tcp_payload(r);
+        then_goto(r, "queue_strip");
+        if_syn(r);
+        update_ct_mark(r, ~w->t->options.mark_mask, value);
+        then_accept(r);
+        update_ct_mark(r, ~field, value);
+        then_accept(r);
+
+        r->chain = client ? "client_deny" : "server_deny";
+        if_priority(r, PRIO_FLAG(REQUEST_UNIT_OBSERVE), PRIO_FLAG(REQUEST_UNIT_OBSERVE));
+        then_goto(r, client ? "client_observed" : "server_observed");
+        then_goto(r, "deny_stranger");
+
+        r->chain = client ? "client_observed" : "server_observed";
+        if_syn(r);
+        update_ct_mark(r, ~w->t->options.mark_mask, value);
+        then_goto(r, "queue_observed");
+        update_ct_mark(r, ~field, value);
+        then_goto(r, "queue_observed");
+}
+
+static void write_acl(const Writer *w, const char *chain, bool client, const Place *place) {
+        NftRules *r = w->r;
+
+        r->chain = chain;
+        if (!client)
+                if_in_boxes(w, BOX_FAILSAFE, place, "server_stranger");
+        if_priority(r, PRIO_FLAG(REQUEST_UNIT_CLOSED), PRIO_FLAG(REQUEST_UNIT_CLOSED));
+        then_goto(r, "deny_closed");
+        if_in_boxes(w, client ? BOX_REJECT_TO : BOX_REJECT_FROM, place, client ? "client_deny" : "server_deny");
+        if_in_boxes(w, client ? BOX_CONNECT_TO : BOX_ACCEPT_FROM, place, client ? "client_stranger" : "server_stranger");
+        then_goto(r, client ? "client_deny" : "server_deny");
+}
+
+/* ---- denials ---- */
+
+static void write_record_kind(NftRules *r, const char *chain, uint32_t kind, const char *otherwise) {
+        r->chain = chain;
+        if_below_rate(r, RECORDS_PER_SECOND, RECORDS_BURST);
+        update_priority(r, KIND_CLEARED, PRIO_FLAG(kind));
+        then_goto(r, "queue_record");
+        if (otherwise)
+                then_goto(r, otherwise);
+        else
+                then_accept(r);
+}
+
+static void write_deny(const Writer *w) {
+        NftRules *r = w->r;
+
+        r->chain = "deny_stranger";
+        if_syn(r);
+        then_goto(r, "deny_acl");
+        if_protocol(r, IPPROTO_TCP);
+        then_goto(r, "deny_unmarked");
+        then_goto(r, "deny_acl");
+        write_record_kind(r, "deny_acl", REQUEST_RECORD_ACL, "deny");
+        write_record_kind(r, "deny_unmarked", REQUEST_RECORD_UNMARKED, "deny");
+        write_record_kind(r, "deny_closed", REQUEST_RECORD_CLOSED, "deny");
+        write_record_kind(r, "queue_observed", REQUEST_RECORD_OBSERVED, NULL);
+
+        r->chain = "deny"; /* more than are recorded */
+        count(r);
+        then_continue(r);
+        if (w->t->options.deny_drop) {
+                if_input_loopback(r, false);
+                if_output_loopback(r, false);
+                then_drop(r);
+        }
+        then_goto(r, "reject");
+
+        r->chain = "reject";
+        set_priority(r, 0); /* the answer inherits it */
+        then_continue(r);
+        if_protocol(r, IPPROTO_TCP);
+        then_reset(r);
+        then_unreachable(r);
+}
+
+/* ---- the datapath ---- */
+
+static void write_queues(const Writer *w) {
+        NftRules *r = w->r;
+
+        r->chain = "queue_flow"; /* by the flow's mark, which does not tell the unit; the datapath knows the flow */
+        set_priority(r, PRIO_MAKE(PRIO_REQUEST, REQUEST_HANDSHAKE, 0));
+        then_queue(r, QUEUE_HANDSHAKE_FIRST, QUEUE_HANDSHAKE_COUNT);
+
+        r->chain = "queue_repeat";
+        set_priority(r, PRIO_MAKE(PRIO_REQUEST, REQUEST_REPEAT, 0));
+        then_queue(r, QUEUE_HANDSHAKE_FIRST, QUEUE_HANDSHAKE_COUNT);
+
+        r->chain = "queue_handshake"; /* of a unit: its priority's kind is REQUEST_HANDSHAKE already */
+        then_queue(r, QUEUE_HANDSHAKE_FIRST, QUEUE_HANDSHAKE_COUNT);
+
+        r->chain = "queue_local";
+        load_ct_mark(r, R0);
+        set_mark_from(r, R0);
+        update_priority(r, KIND_CLEARED, PRIO_FLAG(REQUEST_LOCAL));
+        then_queue(r, QUEUE_HANDSHAKE_FIRST, QUEUE_HANDSHAKE_COUNT);
+
+        r->chain = "queue_unknown";
+        load_const(r, 0, R0);
+        set_mark_from(r, R0);
+        then_continue(r);
+        if_input_loopback(r, true);
+        if_ct_mark(r, mark(w, CTMARK_CLIENT_MASK), mark(w, CTMARK_CLIENT_PENDING));
+        load_ct_mark(r, R0);
+        set_mark_from(r, R0);
+        then_continue(r);
+        set_priority(r, PRIO_MAKE(PRIO_REQUEST, REQUEST_UNKNOWN_LISTENER, 0));
+        then_queue(r, QUEUE_HANDSHAKE_FIRST, QUEUE_HANDSHAKE_COUNT);
+
+        r->chain = "queue_strip";
+        update_priority(r, KIND_CLEARED, PRIO_FLAG(REQUEST_STRIP));
+        then_queue(r, QUEUE_HANDSHAKE_FIRST, QUEUE_HANDSHAKE_COUNT);
+
+        r->chain = "queue_record";
+        then_queue(r, QUEUE_RECORD, 1);
+}
+
+static void write_verdict_codes(const Writer *w) {
+        const uint32_t ours = w->t->options.mark_mask, client = mark(w, CTMARK_CLIENT_MASK), server = mark(w, CTMARK_SERVER_MASK);
+        const struct {
+                uint32_t code, clear, set;
+        } codes[] = {
+                { VERDICT_PASS, 0, 0 },
+                { VERDICT_CLIENT_PENDING, client, mark(w, CTMARK_CLIENT_PENDING) },
+                { VERDICT_CLIENT_AUTHORIZED, client, mark(w, CTMARK_CLIENT_AUTHORIZED) },
+                { VERDICT_SERVER_PENDING, server, mark(w, CTMARK_SERVER_PENDING) },
+                { VERDICT_SERVER_AUTHORIZED, server, mark(w, CTMARK_SERVER_AUTHORIZED) },
+                { VERDICT_BOTH_AUTHORIZED, ours, mark(w, CTMARK_CLIENT_AUTHORIZED | CTMARK_SERVER_AUTHORIZED) },
+                { VERDICT_CLEAR, ours, 0 },
+        };
+        NftRules *r = w->r;
+
+        r->chain = "verdict";
+        /* A SYN forgets what a former flow of its tuple left. One that is authorized at once was a stranger's, stripped. */
+        for (size_t i = 1; i <= 4; i++) {
+                bool client_end = codes[i].clear == client;
+                uint32_t stranger = mark(w, client_end ? CTMARK_CLIENT_STRANGER : CTMARK_SERVER_STRANGER);
+
+                if_priority(r, CODE_MASK, PRIO_FLAG(codes[i].code));
+                if_syn(r);
+                update_ct_mark(r, ~ours, i % 2 ? codes[i].set : stranger);
+                set_priority(r, 0);
+                then_accept(r);
+        }
+        for (size_t i = 0; i < ELEMENTSOF(codes); i++) {
+                if_priority(r, CODE_MASK, PRIO_FLAG(codes[i].code));
+                if (codes[i].clear)
+                        update_ct_mark(r, ~codes[i].clear, codes[i].set);
+                set_priority(r, 0);
+                then_accept(r);
+        }
+        if_priority(r, CODE_MASK, PRIO_FLAG(VERDICT_DENY));
+        then_goto(r, "reject");
+        count(r);
+        then_drop(r);
+}
+
+static void write_verdicts(const Writer *w) {
+        static const char *const last[] = { "output_record", "input_record" }, *const first[] = { "output_verdict", "input_verdict" };
+        NftRules *r = w->r;
+
+        for (size_t i = 0; i < ELEMENTSOF(first); i++) {
+                r->chain = first[i];
+                if_priority(r, PRIO_OURS_MASK, PRIO_OURS);
+                then_goto(r, "verdict_first");
+                r->chain = last[i];
+                if_priority(r, PRIO_OURS_MASK, PRIO_OURS);
+                then_goto(r, "verdict_last");
+        }
+        r->chain = "verdict_first";
+        if_priority(r, CODE_MASK | PRIO_MAGIC_MASK, PRIO_MAKE(PRIO_VERDICT, VERDICT_STRANGER, 0));
+        then_goto(r, "verdict_stranger");
+        if_priority(r, CODE_MASK | PRIO_MAGIC_MASK, PRIO_MAKE(PRIO_VERDICT, VERDICT_STRANGER_SYN, 0));
+        then_goto(r, "verdict_stranger");
+        then_goto(r, "verdict_last");
+
+        r->chain = "verdict_last";
+        if_priority(r, PRIO_MAGIC_MASK, PRIO_REQUEST); /* accepted without a question */
+        set_priority(r, 0);
+        then_accept(r);
+        then_goto(r, "verdict");
+
+        /* The verdict names the unit; from here on the priority is the unit's again, as in the first chain. */
+        r->chain = "verdict_stranger";
+        for (int syn = 0; syn <= 2; syn++) {
+                if_priority(r, CODE_MASK, PRIO_FLAG(syn == 2 ? VERDICT_STRANGER_SYN : VERDICT_STRANGER));
+                if (syn < 2)
+                        if_ct_direction(r, syn ? NFT_ORIGINAL : NFT_REPLY);
+                load_priority(r, R0);
+                mask_xor(r, R0, UNIT_INDEX_MAX, 0);
+                lookup_map(r, "unit", R0, R0);
+                set_priority_from(r, R0);
+                then_goto(r, syn == 2 ? "accept_from_source" : syn ? "connect_to_dest" : "connect_to_source");
+        }
+        then_drop(r);
+}
+
+void table_rules_write(NftRules *r, const Table *t) {
+        const Writer w = { .r = r, .t = t, .shift = (uint32_t) __builtin_ctz(t->options.mark_mask) };
+
+        write_output(&w);
+        write_output_syn(&w);
+        write_input(&w);
+        write_input_syn(&w);
+        write_input_local(&w);
+        write_end(&w, true);
+        write_end(&w, false);
+        write_acl(&w, "connect_to_dest", true, &dest_dest);
+        write_acl(&w, "connect_to_source", true, &source_source);
+        write_acl(&w, "accept_from_source", false, &source_dest);
+        write_acl(&w, "accept_from_dest", false, &dest_source);
+        write_deny(&w);
+        write_queues(&w);
+        write_verdicts(&w);
+        write_verdict_codes(&w);
+}

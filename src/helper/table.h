@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* The nft table "inet trireme": docs/table.md shows it. This is the memory of what is in it and the only place that changes it; each change is one
+ * transaction, and memory follows the kernel only when the kernel agreed. The kernel's copy belongs to the netlink socket (flags owner), so
+ * that it outlives this process; a new process reads back which units it holds (table-restore.c) and makes the rest anew. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "helper/box.h"
+#include "helper/nft-batch.h"
+#include "helper/nft-expr.h"
+#include "ipc/helper-protocol.h"
+#include "ipc/marks.h"
+
+typedef struct TableUnit {
+        uint64_t cgroup_id;
+        uint32_t level;   /* of its cgroup, 1 to HELPER_LEVEL_MAX */
+        uint32_t index;   /* 0: none yet */
+        uint32_t flags;   /* REQUEST_UNIT_* */
+        uint32_t profile; /* of its ACLs, 0: none */
+} TableUnit;
+
+/* Two units of this host that may talk without a question to user space. */
+typedef struct TableLocal {
+        uint32_t client, server;
+        uint16_t port; /* host order, 0: any */
+} TableLocal;
+
+typedef struct TableOptions {
+        uint32_t mark_mask; /* CTMARK_BITS contiguous bits */
+        bool deny_drop;     /* refused peers on other hosts get silence instead of a reset */
+        bool disarmed;      /* everything passes */
+} TableOptions;
+
+typedef struct Table {
+        int fd;             /* borrowed: the netlink socket that owns the table */
+        bool native_queue;  /* the kernel has nft_queue */
+        TableOptions options;
+        TableUnit *units;
+        size_t n_units;
+        TableLocal *locals;
+        size_t n_locals;
+        BoxList boxes;
+        uint32_t levels;    /* bit set: cgroup levels the rules look at */
+        uint32_t n_lost;    /* times the table was found gone and made anew */
+} Table;
+
+/* Makes the table, with the units that an earlier one on this socket held. fd must stay open as long as the table is used. */
+_must_use_ int table_new(int fd, Table **ret);
+void table_free(Table *t);
+DEFINE_CLEANUP(Table *, table_free);
+
+const TableUnit *table_find(const Table *t, uint64_t cgroup_id);
+bool table_uses_profile(const Table *t, uint32_t profile);
+size_t table_count_closed(const Table *t);
+
+_must_use_ int table_set_unit(Table *t, const TableUnit *unit); /* adds, or replaces that of the same cgroup id */
+_must_use_ int table_remove_unit(Table *t, uint64_t cgroup_id); /* -ENOENT */
+_must_use_ int table_add_box(Table *t, const Box *box);
+/* kinds: bit set 1 << BoxKind */
+_must_use_ int table_remove_boxes(Table *t, uint32_t kinds, uint32_t profile);
+_must_use_ int table_add_local(Table *t, const TableLocal *local);
+_must_use_ int table_forget_local(Table *t, uint32_t client, uint32_t server); /* 0: any */
+_must_use_ int table_set_options(Table *t, const TableOptions *options);
+
+bool table_options_valid(const TableOptions *options);
+
+/* ---- between the parts of the table ---- */
+
+#define TABLE_UNIT_PRIORITY(u) PRIO_MAKE(PRIO_REQUEST, (u)->flags, (u)->index)
+
+void table_rules_write(NftRules *r, const Table *t);             /* table-rules.c: chains must be there and empty */
+void table_chains_write(NftBatch *b);
+void table_sets_write(NftBatch *b);                              /* table-sets.c */
+void table_unit_element(NftBatch *b, uint16_t type, const TableUnit *u);
+void table_index_elements(NftBatch *b, uint16_t type, const TableUnit *u);
+void table_box_elements(NftBatch *b, uint16_t type, const Box *boxes, size_t n);
+void table_local_element(NftBatch *b, uint16_t type, const TableLocal *local);
+void table_set_name_of_box(uint32_t kind, uint32_t family, char ret[static 32]);
+_must_use_ int table_restore_units(TableUnit **ret, size_t *ret_n); /* table-restore.c; none: 0 */
