@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* The bus as triremectl uses it: org.trireme(5). Functions print what went wrong and return a negative errno. */
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <systemd/sd-bus.h>
+
+#include "ctl/ctl.h"
+#include "util/macro.h"
+
+#define TRIREME_NAME "org.trireme"
+#define TRIREME_PATH "/org/trireme"
+#define TRIREME_MANAGER "org.trireme.Manager"
+#define TRIREME_UNIT "org.trireme.Unit"
+
+/* Local system bus, or that of --host= or --machine=. */
+_must_use_ int ctl_bus_open(const Options *o, sd_bus **ret);
+
+/* Method of the manager; what is "list the units" in the message "Cannot list the units: ...". types: of the arguments that follow, or NULL. */
+_must_use_ int ctl_bus_call(sd_bus *bus, const char *what, const char *method, sd_bus_message **ret, const char *types, ...);
+/* Says what went wrong. Returns r. */
+int ctl_bus_error(int r, const sd_bus_error *e, const char *what);
+
+/* The object of a unit. */
+_must_use_ int ctl_bus_get_unit(sd_bus *bus, const char *unit, char **ret_path);
+/* One string that is JSON: Describe() of the manager (path TRIREME_PATH) or of a unit. */
+_must_use_ int ctl_bus_describe(sd_bus *bus, const char *path, const char *interface, json_t **ret);
+_must_use_ int ctl_bus_get_properties(sd_bus *bus, const char *path, const char *interface, json_t **ret);
+
+/* The value at the message's cursor, whatever its type: dictionaries with string keys become objects, arrays and structs arrays, bytes a string of hex digits. -EBADMSG. */
+_must_use_ int bus_message_to_json(sd_bus_message *m, json_t **ret);

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* flows: who connected to whom, and what came of it. */
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "ctl/agent.h"
+#include "ctl/bus.h"
+#include "ctl/output.h"
+#include "util/clock.h"
+#include "util/log.h"
+
+#define FOLLOW_MAX 1000u       /* asked for at once while following; what is beyond is said to be missing */
+#define FOLLOW_INTERVAL_MSEC 500
+
+static int read_flows(const Options *o, sd_bus *bus, uint32_t max, json_t **ret) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        int r = ctl_bus_call(bus, "list the connections", "ListFlows", &reply, "ub", max, o->denied);
+
+        if (r < 0)
+                return r;
+        r = bus_message_to_json(reply, ret);
+        return r < 0 ? ctl_bus_error(r, NULL, "list the connections") : 0;
+}
+
+static const char *text_of(json_t *flow, const char *key) {
+        return json_string_value(json_object_get(flow, key)) ?: "";
+}
+
+static uint64_t serial_of(json_t *flow) {
+        return (uint64_t) json_integer_value(json_object_get(flow, "serial"));
+}
+
+static void print_endpoint(json_t *flow, const char *address_key, const char *port_key) {
+        const char *address = text_of(flow, address_key);
+
+        fputs(strchr(address, ':') ? "[" : "", stdout);
+        print_text(address);
+        printf(strchr(address, ':') ? "]:%lld" : ":%lld", (long long) json_integer_value(json_object_get(flow, port_key)));
+}
+
+/* TIME VERDICT LOCAL accepts|connects to SOURCE -> DESTINATION/PROTOCOL peer UNIT (LABELS): REASON (RULE) */
+static void print_flow(json_t *flow) {
+        uint64_t usec = (uint64_t) json_integer_value(json_object_get(flow, "time"));
+        time_t sec = (time_t) (usec / USEC_PER_SEC);
+        _cleanup_free_ char *labels = NULL;
+        json_t *peer_labels = json_object_get(flow, "peer_labels");
+        struct tm tm;
+        char when[32] = "-";
+
+        if (localtime_r(&sec, &tm))
+                (void) strftime(when, sizeof(when), "%b %d %H:%M:%S", &tm);
+        printf("%s.%03u %-12s ", when, (unsigned) (usec % USEC_PER_SEC / USEC_PER_MSEC), text_of(flow, "verdict"));
+        print_text(text_of(flow, "local_unit"));
+        printf(" %s ", text_of(flow, "direction"));
+        print_endpoint(flow, "source", "source_port");
+        printf(" -> ");
+        print_endpoint(flow, "destination", "port");
+        printf("/%s peer ", text_of(flow, "protocol"));
+        print_text(text_of(flow, "peer_unit"));
+        labels = json_array_size(peer_labels) > 0 ? json_to_text(peer_labels) : NULL;
+        if (labels)
+                printf(" %s[%s]", json_is_true(json_object_get(flow, "claimed")) ? "claims " : "", labels);
+        printf(": %s", text_of(flow, "reason"));
+        if (*text_of(flow, "rule")) {
+                printf(" (");
+                print_text(text_of(flow, "rule"));
+                printf(")");
+        }
+        printf("%s\n", json_is_true(json_object_get(flow, "translated")) ? " [NAT]" : "");
+}
+
+/* Those newer than *serial, one a line. */
+static int print_newer(const Options *o, json_t *flows, uint64_t *serial) {
+        json_t *flow;
+        size_t i;
+
+        if (!o->denied && *serial > 0 && json_array_size(flows) > 0 && serial_of(json_array_get(flows, 0)) > *serial + 1)
+                log_warning("%llu connections are not shown", (unsigned long long) (serial_of(json_array_get(flows, 0)) - *serial - 1));
+        json_array_foreach(flows, i, flow) {
+                if (serial_of(flow) <= *serial)
+                        continue;
+                *serial = serial_of(flow);
+                if (o->json == JSON_OFF)
+                        print_flow(flow);
+                else if (print_json(o, flow) < 0)
+                        return -EIO;
+        }
+        return fflush(stdout) == 0 ? 0 : log_error_errno(errno, "Cannot write");
+}
+
+static int follow(const Options *o, sd_bus *bus) {
+        uint64_t serial = 0;
+        uint32_t max = o->lines;
+
+        for (;;) {
+                _cleanup_(json_decrefp) json_t *flows = NULL;
+                int r = read_flows(o, bus, max, &flows);
+
+                if (r >= 0)
+                        r = print_newer(o, flows, &serial);
+                if (r < 0)
+                        return r;
+                max = FOLLOW_MAX;
+                (void) poll(NULL, 0, FOLLOW_INTERVAL_MSEC);
+        }
+}
+
+int verb_flows(const Options *o, int argc, char **argv) {
+        _cleanup_(agent_closep) _unused_ pid_t agent = agent_open(o);
+        _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+        _cleanup_(json_decrefp) json_t *flows = NULL;
+        _cleanup_(pager_closep) _unused_ pid_t pager = 0;
+        json_t *flow;
+        size_t i;
+        int r = ctl_bus_open(o, &bus);
+
+        if (r < 0)
+                return CTL_FAILED;
+        if (o->follow)
+                return follow(o, bus) < 0 ? CTL_FAILED : CTL_OK;
+        if (read_flows(o, bus, o->lines, &flows) < 0)
+                return CTL_FAILED;
+        if (o->json != JSON_OFF)
+                return print_json(o, flows) < 0 ? CTL_FAILED : CTL_OK;
+        pager = pager_open(o);
+        json_array_foreach(flows, i, flow)
+                print_flow(flow);
+        if (!o->no_legend)
+                printf("%s%zu connections listed.\n", json_array_size(flows) > 0 ? "\n" : "", json_array_size(flows));
+        return CTL_OK;
+}

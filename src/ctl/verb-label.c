@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* label: writes a drop-in of its own beside those of the administrator, and reloads PID 1, which runs the generator. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "ctl/bus.h"
+#include "ctl/names.h"
+#include "util/fd.h"
+#include "util/log.h"
+
+#define DROPIN "50-trireme-label.conf"
+
+/* Quoted as systemd.syntax(7) says, so that a value may hold spaces; '%' would begin a specifier. */
+static void write_word(FILE *f, const char *s) {
+        fputc('"', f);
+        for (; *s; s++) {
+                if (*s == '"' || *s == '\\' || *s == '%')
+                        fputc(*s == '%' ? '%' : '\\', f);
+                fputc(*s, f);
+        }
+        fputc('"', f);
+}
+
+static char *dropin_text(char **labels, int n_labels) {
+        char *text = NULL;
+        size_t size;
+        FILE *f = open_memstream(&text, &size);
+
+        if (!f)
+                return NULL;
+        fputs("# Written by triremectl label\n[X-Trireme]\nTriremeLabels=", f);
+        for (int i = 0; i < n_labels; i++) {
+                if (i > 0)
+                        fputc(' ', f);
+                write_word(f, labels[i]);
+        }
+        fputc('\n', f);
+        if (fclose(f) != 0) {
+                free(text);
+                return NULL;
+        }
+        return text;
+}
+
+/* A file that is there is replaced in one step: a reload in between sees the old labels or the new ones. */
+static int replace_file(int dir_fd, const char *name, const char *text) {
+        static const char temporary[] = "." DROPIN ".tmp";
+        _cleanup_close_ int fd = openat(dir_fd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+        ssize_t n;
+        int r = 0;
+
+        if (fd < 0)
+                return -errno;
+        n = write(fd, text, strlen(text));
+        if (n < 0 || (size_t) n < strlen(text))
+                r = n < 0 ? -errno : -ENOSPC;
+        else if (fchmod(fd, 0644) < 0 || fsync(fd) < 0 || renameat(dir_fd, temporary, dir_fd, name) < 0)
+                r = -errno;
+        if (r < 0)
+                (void) unlinkat(dir_fd, temporary, 0);
+        return r;
+}
+
+static int write_dropin(const char *base, const char *unit, const char *text) {
+        _cleanup_close_ int dir_fd = -1;
+        char dir[512];
+        int r;
+
+        (void) snprintf(dir, sizeof(dir), "%s/%s.d", base, unit);
+        if ((mkdir(base, 0755) < 0 && errno != EEXIST) || (mkdir(dir, 0755) < 0 && errno != EEXIST))
+                return log_error_errno(errno, "Cannot create %s", dir);
+        dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (dir_fd < 0)
+                return log_error_errno(errno, "Cannot open %s", dir);
+        r = replace_file(dir_fd, DROPIN, text);
+        if (r < 0)
+                return log_error_errno(r, "Cannot write %s/" DROPIN, dir);
+        printf("Wrote %s/" DROPIN "\n", dir);
+        return 0;
+}
+
+static int daemon_reload(const Options *o) {
+        _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        int r = ctl_bus_open(o, &bus);
+
+        if (r < 0)
+                return r;
+        r = sd_bus_call_method(bus, "org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager", "Reload", &error, NULL, NULL);
+        return r < 0 ? ctl_bus_error(r, &error, "reload the units (try systemctl daemon-reload)") : 0;
+}
+
+int verb_label(const Options *o, int argc, char **argv) {
+        _cleanup_free_ char *unit = NULL, *text = NULL;
+
+        if (o->host || o->machine) {
+                log_error("label writes a file of this host; run it there, with ssh or machinectl shell.");
+                return CTL_FAILED;
+        }
+        if (unit_name_mangle(argv[1], &unit) < 0 || check_labels((const char *const *) argv + 2, (size_t) argc - 2) < 0)
+                return CTL_FAILED;
+        text = dropin_text(argv + 2, argc - 2);
+        if (!text) {
+                log_error_errno(-ENOMEM, "Cannot label %s", unit);
+                return CTL_FAILED;
+        }
+        if (write_dropin(o->runtime ? "/run/systemd/system" : "/etc/systemd/system", unit, text) < 0)
+                return CTL_FAILED;
+        return daemon_reload(o) < 0 ? CTL_FAILED : CTL_OK;
+}

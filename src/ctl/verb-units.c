@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* list, status, show: what is enforced now. */
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "ctl/agent.h"
+#include "ctl/bus.h"
+#include "ctl/names.h"
+#include "ctl/output.h"
+#include "util/log.h"
+
+static int read_units(sd_bus *bus, json_t **ret) {
+        static const char *const keys[] = { "unit", "labels", "mode", "state", "reason", "cgroup", "cgroup_id", "object" };
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        _cleanup_(json_decrefp) json_t *rows = NULL, *units = json_array();
+        json_t *row;
+        size_t i;
+        int r = ctl_bus_call(bus, "list the units", "ListUnits", &reply, NULL);
+
+        if (r >= 0)
+                r = bus_message_to_json(reply, &rows);
+        if (r < 0)
+                return r;
+        json_array_foreach(rows, i, row) {
+                json_t *unit = json_object();
+
+                if (!units || !unit || json_array_append_new(units, unit) < 0)
+                        return log_error_errno(-ENOMEM, "Cannot list the units");
+                for (size_t j = 0; j < ELEMENTSOF(keys); j++)
+                        if (json_object_set(unit, keys[j], json_array_get(row, j)) < 0)
+                                return log_error_errno(-EBADMSG, "Cannot list the units");
+        }
+        *ret = TAKE_PTR(units);
+        return 0;
+}
+
+int verb_list(const Options *o, int argc, char **argv) {
+        static const Column columns[] = {
+                { "UNIT", "unit", 0.3, false }, { "MODE", "mode", 7, false }, { "STATE", "state", 9, false },
+                { "LABELS", "labels", 0.4, true }, { "REASON", "reason", 0.2, true },
+        };
+        _cleanup_(agent_closep) _unused_ pid_t agent = agent_open(o);
+        _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+        _cleanup_(json_decrefp) json_t *units = NULL;
+        _cleanup_(pager_closep) _unused_ pid_t pager = 0;
+        int r = ctl_bus_open(o, &bus);
+
+        if (r >= 0)
+                r = read_units(bus, &units);
+        if (r < 0)
+                return CTL_FAILED;
+        if (o->json != JSON_OFF)
+                return print_json(o, units) < 0 ? CTL_FAILED : CTL_OK;
+        pager = pager_open(o);
+        return print_table(o, units, columns, ELEMENTSOF(columns), "units") < 0 ? CTL_FAILED : CTL_OK;
+}
+
+/* "yes" reads badly where the question is not in sight. */
+static void print_sentence(const char *name, const char *text) {
+        printf("%12s: %s\n", name, text);
+}
+
+static void print_host(json_t *p) {
+        const char *key_mode = json_string_value(json_object_get(p, "KeyMode"));
+        json_t *connected = json_object_get(p, "Connected"), *until = json_object_get(p, "DisarmedUntil"), *v;
+        const char *name;
+
+        print_field("Version", json_object_get(p, "Version"));
+        if (json_is_true(json_object_get(p, "Armed")))
+                print_sentence("Armed", "yes");
+        else
+                print_sentence("Armed", json_is_null(until) ? "NO: everything passes until triremectl arm" : "NO: everything passes for a time, or until triremectl arm");
+        if (!key_mode || streq(key_mode, "none"))
+                print_sentence("Key", "NONE: no connection between hosts can be authorized");
+        else if (json_is_true(json_object_get(p, "KeyIsGroupSecret")))
+                print_sentence("Key", "psk: a group secret, each holder of it can be any node, unit and label");
+        else
+                print_sentence("Key", key_mode);
+        json_object_foreach(connected, name, v)
+                print_sentence(name, json_is_true(v) ? "connected" : "NOT CONNECTED");
+        print_field("Units", json_object_get(p, "NUnits"));
+        printf("\n");
+}
+
+static int status_host(const Options *o, sd_bus *bus) {
+        static const Column columns[] = {
+                { "UNIT", "unit", 0.3, false }, { "STATE", "state", 9, false }, { "LABELS", "labels", 0.4, true }, { "REASON", "reason", 0.3, true },
+        };
+        _cleanup_(json_decrefp) json_t *state = NULL, *units = NULL;
+        _cleanup_(pager_closep) _unused_ pid_t pager = 0;
+        int r;
+
+        if (o->json != JSON_OFF) {
+                r = ctl_bus_describe(bus, TRIREME_PATH, TRIREME_MANAGER, &state);
+                return r < 0 ? r : print_json(o, state);
+        }
+        r = ctl_bus_get_properties(bus, TRIREME_PATH, TRIREME_MANAGER, &state);
+        if (r >= 0)
+                r = read_units(bus, &units);
+        if (r < 0)
+                return r;
+        pager = pager_open(o);
+        print_host(state);
+        return print_table(o, units, columns, ELEMENTSOF(columns), "units");
+}
+
+static void print_unit(json_t *p) {
+        static const struct { const char *title, *key; } fields[] = {
+                { "Labels", "Labels" }, { "Mode", "Mode" }, { "State", "State" }, { "Reason", "Reason" }, { "CGroup", "ControlGroup" },
+                { "Accept", "Accept" }, { "Connect", "Connect" }, { "AcceptFrom", "AcceptFrom" }, { "ConnectTo", "ConnectTo" },
+                { "Files", "Files" },
+        };
+        json_t *tag;
+        size_t i;
+
+        print_text(json_string_value(json_object_get(p, "Name")));
+        printf("\n");
+        for (i = 0; i < ELEMENTSOF(fields); i++)
+                print_field(fields[i].title, json_object_get(p, fields[i].key));
+        json_array_foreach(json_object_get(p, "Tags"), i, tag) {
+                printf("%12s%c ", i == 0 ? "Tags" : "", i == 0 ? ':' : ' ');
+                print_text(json_string_value(json_array_get(tag, 0)));
+                printf("=");
+                print_text(json_string_value(json_array_get(tag, 1)));
+                printf("  (");
+                print_text(json_string_value(json_array_get(tag, 2)));
+                printf(")\n");
+        }
+}
+
+static int read_unit(const Options *o, sd_bus *bus, const char *name, json_t **ret) {
+        _cleanup_free_ char *unit = NULL, *path = NULL;
+        int r = unit_name_mangle(name, &unit);
+
+        if (r >= 0)
+                r = ctl_bus_get_unit(bus, unit, &path);
+        if (r < 0)
+                return r;
+        return o->json != JSON_OFF ? ctl_bus_describe(bus, path, TRIREME_UNIT, ret) : ctl_bus_get_properties(bus, path, TRIREME_UNIT, ret);
+}
+
+int verb_status(const Options *o, int argc, char **argv) {
+        _cleanup_(agent_closep) _unused_ pid_t agent = agent_open(o);
+        _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+        _cleanup_(json_decrefp) json_t *unit = NULL;
+        _cleanup_(pager_closep) _unused_ pid_t pager = 0;
+        int r = ctl_bus_open(o, &bus);
+
+        if (r < 0)
+                return CTL_FAILED;
+        if (argc < 2)
+                return status_host(o, bus) < 0 ? CTL_FAILED : CTL_OK;
+        r = read_unit(o, bus, argv[1], &unit);
+        if (r < 0)
+                return CTL_FAILED;
+        if (o->json != JSON_OFF)
+                return print_json(o, unit) < 0 ? CTL_FAILED : CTL_OK;
+        pager = pager_open(o);
+        print_unit(unit);
+        return CTL_OK;
+}
+
+int verb_show(const Options *o, int argc, char **argv) {
+        _cleanup_(agent_closep) _unused_ pid_t agent = agent_open(o);
+        _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+        _cleanup_(json_decrefp) json_t *unit = NULL;
+        _cleanup_(pager_closep) _unused_ pid_t pager = 0;
+        const char *name;
+        json_t *v;
+        int r = ctl_bus_open(o, &bus);
+
+        if (r >= 0)
+                r = read_unit(o, bus, argv[1], &unit);
+        if (r < 0)
+                return CTL_FAILED;
+        if (o->json != JSON_OFF)
+                return print_json(o, unit) < 0 ? CTL_FAILED : CTL_OK;
+        pager = pager_open(o);
+        json_object_foreach(unit, name, v) {
+                _cleanup_free_ char *text = json_to_text(v);
+
+                printf("%s=%s\n", name, text ?: "");
+        }
+        return CTL_OK;
+}
