@@ -75,8 +75,8 @@ typedef struct DatapathResolve {
         uint32_t unit;                 /* local unit index (LOCAL: the server's, 0 when it is a stranger) */
         uint32_t client;               /* LOCAL: the client's index */
         uint16_t port;                 /* server's port, host order */
-        uint8_t family, protocol;      /* PLAIN_SYN: destination below */
-        struct in6_addr address;
+        uint8_t family, protocol;      /* PLAIN_SYN, LOCAL: destination below; where the server is a stranger, ConnectTo is about it */
+        struct in6_addr address;       /* IPv4 as ::ffff:a.b.c.d */
         uint8_t our_dh[32];            /* ACCEPT, CONNECT: our DH public key in this exchange */
         uint32_t token_len;
         uint32_t reserved;

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* The end that connects: SYN out, SYN-ACK in, ACK out. */
+
+#include <errno.h>
+
+#include "core/handshake-internal.h"
+#include "ipc/marks.h"
+
+/* A middlebox may drop SYNs with data; so many with a token go first, then a stranger's destination gets one without. */
+#define TOKENED_SYNS 2u
+
+static bool make_syn(Handshake *h, const HandshakeInput *in, const Unit *unit, Flow *f) {
+        const uint8_t *peer_dh = peer_cache_address(h->peers, &f->endpoints.server, 0, in->now);
+        const Pair *pair = peer_dh ? peer_cache_pair(h->peers, unit->node_dh, peer_dh, in->now) : NULL;
+        Message m = {
+                .type = MESSAGE_SYN,
+                .flags = pair ? MESSAGE_KNOWN : 0,
+                .endpoints = f->endpoints,
+                .token = unit->token,
+                .token_len = unit->token_len,
+        };
+        int n;
+
+        memcpy(m.nonce, f->nonce, sizeof(m.nonce));
+        message_view(&m, unit->token_hash, f->syn);
+        if (pair && message_mac_syn(pair->out_syn, f->syn, m.mac) < 0)
+                return false;
+        message_view(&m, unit->token_hash, f->syn);
+        n = message_write(&m, f->message, sizeof(f->message));
+        f->message_len = n < 0 ? 0 : (uint16_t) n;
+        return n >= 0;
+}
+
+static Flow *client_open(Handshake *h, const HandshakeInput *in, const Unit *unit, const Endpoints *endpoints) {
+        const FlowKey key = flow_key(endpoints, FLOW_CLIENT);
+        Flow *f = flow_table_get(h->flows, &key, in->now);
+
+        if (f)
+                flow_table_remove(h->flows, f); /* our own kernel has begun anew on this tuple */
+        flow_table_forget_released(h->flows, &key);
+        f = flow_table_add(h->flows, &key, FLOW_CLASS_LOCAL, in->now);
+        if (!f)
+                return NULL;
+        f->state = FLOW_CLIENT_SYN_SENT;
+        f->unit = unit->index;
+        f->endpoints = *endpoints;
+        memcpy(f->our_dh, unit->node_dh, sizeof(f->our_dh));
+        memcpy(f->nonce, in->nonce, sizeof(f->nonce));
+        return f;
+}
+
+/* May this SYN go without a token? Asked once two were lost, and never where a token was seen: there, silence is an attack or a fault. */
+static ActionType client_may_be_plain(Handshake *h, const HandshakeInput *in, const Flow *f) {
+        JudgementKey key = { .unit = f->unit, .port = f->endpoints.server_port, .direction = DATAPATH_PLAIN_SYN };
+        const Judgement *j;
+
+        if (f->n_syns <= TOKENED_SYNS || peer_cache_address(h->peers, &f->endpoints.server, 0, in->now))
+                return ACTION_DROP;
+        if (in->answer)
+                return in->answer->decision.allow ? ACTION_ACCEPT : ACTION_DROP;
+        memcpy(key.subject, &f->endpoints.server, sizeof(f->endpoints.server));
+        j = peer_cache_judgement(h->peers, &key, in->now);
+        if (!j)
+                return ACTION_ASK;
+        return j->decision.allow ? ACTION_ACCEPT : ACTION_DROP;
+}
+
+static Action client_ask_plain(Handshake *h, const HandshakeInput *in, const Flow *f) {
+        h->question = (DatapathResolve) {
+                .header.type = DATAPATH_RESOLVE,
+                .direction = DATAPATH_PLAIN_SYN,
+                .unit = f->unit,
+                .port = f->endpoints.server_port,
+                .family = in->packet.family,
+                .protocol = IPPROTO_TCP,
+                .address = f->endpoints.server,
+        };
+        return (Action) { .type = ACTION_ASK, .known = true };
+}
+
+Action handshake_client_syn(Handshake *h, const HandshakeInput *in) {
+        const Unit *unit = unit_table_get(h->units, in->unit);
+        const Endpoints endpoints = endpoints_of_client(&in->packet);
+        const FlowKey key = flow_key(&endpoints, FLOW_CLIENT);
+        Flow *f = flow_table_get(h->flows, &key, in->now);
+
+        if (!unit || unit->token_len == 0 || unit->token_expires_usec <= in->now)
+                return action_drop(h, DATAPATH_COUNTER_NO_STATE); /* the enforcer has not told us yet; TCP comes again */
+        if ((in->unit_flags | unit->flags) & REQUEST_UNIT_CLOSED) {
+                Action a = action_deny(h, in);
+
+                action_record(&a, in, &(RecordInput) {
+                        .endpoints = &endpoints, .unit = unit->index, .direction = DATAPATH_CONNECT,
+                        .decision = &(DatapathDecision) { .reason = REASON_CLOSED },
+                });
+                return a;
+        }
+        if (!f || f->unit != unit->index || f->endpoints.client_isn != in->packet.seq) {
+                f = client_open(h, in, unit, &endpoints);
+                if (!f)
+                        return action_drop(h, DATAPATH_COUNTER_FLOWS_FULL);
+                if (!make_syn(h, in, unit, f)) {
+                        flow_table_remove(h->flows, f);
+                        return action_drop(h, DATAPATH_COUNTER_NO_STATE);
+                }
+        }
+        if (!in->answer) { /* else this very packet was counted before it waited */
+                f->n_syns++;
+                flow_table_renew(h->flows, f, in->now);
+        }
+        if (f->state != FLOW_CLIENT_SYN_SENT) /* TCP repeats a SYN only until the SYN-ACK has reached it */
+                return action_drop(h, DATAPATH_COUNTER_NO_STATE);
+        if (!f->plain) {
+                ActionType may = client_may_be_plain(h, in, f);
+
+                if (may == ACTION_ASK)
+                        return client_ask_plain(h, in, f);
+                f->plain = may == ACTION_ACCEPT;
+        }
+        return f->plain ? action_strip(VERDICT_CLIENT_PENDING, &in->packet) : action_message(VERDICT_CLIENT_PENDING, f->message, f->message_len);
+}
+
+static RecordInput client_record(const Flow *f, const DatapathDecision *decision, uint64_t peer, uint32_t flags) {
+        return (RecordInput) {
+                .endpoints = &f->endpoints, .unit = f->unit, .direction = DATAPATH_CONNECT, .decision = decision, .peer = peer,
+                .flags = flags | (f->translated ? DATAPATH_FLOW_TRANSLATED : 0),
+        };
+}
+
+/* Without a message: somebody without Trireme, about whom the ACLs decide, unless a token was seen at this very address and port. */
+static Action client_bare(Handshake *h, const HandshakeInput *in, Flow *f) {
+        Action a;
+
+        if (peer_cache_address(h->peers, &f->endpoints.server, f->endpoints.server_port, in->now)) {
+                RecordInput record = client_record(f, &(DatapathDecision) { .reason = REASON_NO_IDENTITY }, 0, 0);
+
+                a = action_drop(h, DATAPATH_COUNTER_REJECTED);
+                action_record(&a, in, &record);
+                return a;
+        }
+        f->state = FLOW_CLIENT_STRANGER;
+        return action_strip(VERDICT_STRANGER, &in->packet);
+}
+
+/* A repetition of what our kernel has already: TCP answers with an ACK, which must carry our message again. */
+static Action client_repeated(Handshake *h, const HandshakeInput *in, uint32_t client_isn, uint32_t server_isn, const uint8_t *nonce, bool *ret_same) {
+        const Packet *p = &in->packet;
+        Message m;
+
+        *ret_same = false;
+        if (p->ack != client_isn + 1)
+                return action_drop(h, DATAPATH_COUNTER_BAD_ACK_NUMBER);
+        if (p->seq != server_isn || message_parse(p->data + p->payload_offset, p->payload_len, &m) < 0 || m.type != MESSAGE_SYN_ACK ||
+            memcmp(m.nonce, nonce, sizeof(m.nonce)) != 0)
+                return action_drop(h, DATAPATH_COUNTER_NO_STATE);
+        *ret_same = true;
+        return action_strip(VERDICT_CLIENT_PENDING, p);
+}
+
+static Action client_repeated_after_release(Handshake *h, const HandshakeInput *in, const FlowKey *key) {
+        Released *released = flow_table_get_released(h->flows, key, in->now);
+        Action a;
+
+        if (released) {
+                a = client_repeated(h, in, released->client_isn, released->server_isn, released->peer_nonce, &released->repeat);
+                return a;
+        }
+        /* A stranger's: our kernel has the connection already and says its ACK again. */
+        if (in->kind == REQUEST_REPEAT && in->packet.payload_len == 0)
+                return action_strip(VERDICT_PASS, &in->packet);
+        return action_drop(h, DATAPATH_COUNTER_NO_STATE);
+}
+
+/* Makes the ACK message; f->syn_ack is the view of the SYN-ACK it answers. */
+static bool make_ack(const Pair *pair, Flow *f) {
+        Message m = { .type = MESSAGE_ACK, .endpoints = f->endpoints };
+        uint8_t empty[CRYPTO_HASH_SIZE], view[MESSAGE_VIEW_SIZE];
+        int n;
+
+        if (crypto_sha256("", 0, empty) < 0)
+                return false;
+        message_view(&m, empty, view);
+        if (message_mac_ack(pair->out_ack, f->syn, f->syn_ack, view, m.mac) < 0)
+                return false;
+        n = message_write(&m, f->message, sizeof(f->message));
+        f->message_len = n < 0 ? 0 : (uint16_t) n;
+        return n >= 0;
+}
+
+/* What the peer proved to see, against what we see. */
+static Reason client_check_path(Handshake *h, Flow *f, const Endpoints *theirs) {
+        const Endpoints *ours = &f->endpoints;
+
+        if (!IN6_ARE_ADDR_EQUAL(&theirs->server, &ours->server) || theirs->server_port != ours->server_port)
+                return REASON_NOT_FOR_ME;
+        f->translated = !IN6_ARE_ADDR_EQUAL(&theirs->client, &ours->client) || theirs->client_port != ours->client_port ||
+                        theirs->client_isn != ours->client_isn || theirs->server_isn != ours->server_isn;
+        return f->translated && h->require_direct_path ? REASON_TRANSLATED : REASON_NONE;
+}
+
+/* Our rules refuse a peer that proved who it is. Our kernel sees a reset; a peer that repeats its SYN-ACK is told then. */
+static Action client_deny(Handshake *h, const HandshakeInput *in, Flow *f, const DatapathDecision *decision) {
+        Action a = { .type = ACTION_ACCEPT, .verdict = VERDICT_PASS, .edit = EDIT_RESET };
+        RecordInput record = client_record(f, decision, f->peer, 0);
+
+        f->state = FLOW_CLIENT_DENIED;
+        h->counters[DATAPATH_COUNTER_REJECTED]++;
+        action_record(&a, in, &record);
+        return a;
+}
+
+static Action client_prove(Handshake *h, const HandshakeInput *in, Flow *f, const Message *m, const Judged *judged) {
+        const Unit *unit = unit_table_get(h->units, f->unit);
+        Reason fault;
+
+        if (!unit)
+                return action_drop(h, DATAPATH_COUNTER_NO_STATE);
+        f->endpoints.server_isn = in->packet.seq;
+        f->peer = judged->peer;
+        f->decision = judged->decision;
+        memcpy(f->peer_dh, judged->peer_dh, sizeof(f->peer_dh));
+        memcpy(f->peer_nonce, m->nonce, sizeof(f->peer_nonce));
+        fault = client_check_path(h, f, &m->endpoints);
+        if (fault != REASON_NONE)
+                f->decision = decision_refused(unit, fault);
+        if (!f->decision.allow)
+                return client_deny(h, in, f, &f->decision);
+        if (!make_ack(judged->pair, f))
+                return action_drop(h, DATAPATH_COUNTER_NO_STATE);
+        peer_cache_meet(h->peers, &f->endpoints.server, 0, f->peer_dh, in->now);
+        peer_cache_meet(h->peers, &f->endpoints.server, f->endpoints.server_port, f->peer_dh, in->now);
+        f->state = FLOW_CLIENT_PROVEN;
+        return action_strip(VERDICT_PASS, &in->packet);
+}
+
+/* A SYN-ACK with a token that answers our SYN: as if it never came, unless it proves itself. */
+static Action client_verify(Handshake *h, const HandshakeInput *in, Flow *f, const Message *m) {
+        uint8_t token_hash[CRYPTO_HASH_SIZE], syn_ack[MESSAGE_VIEW_SIZE], mac[MESSAGE_MAC_SIZE];
+        const JudgeInput judge = {
+                .direction = DATAPATH_CONNECT, .unit = f->unit, .our_dh = f->our_dh, .message = m, .token_hash = token_hash,
+                .port = f->endpoints.server_port,
+        };
+        Judged judged;
+
+        if (crypto_sha256(m->token, m->token_len, token_hash) < 0)
+                return action_drop(h, DATAPATH_COUNTER_MALFORMED);
+        if (!handshake_judge(h, in, &judge, &judged))
+                return handshake_ask(h, &judge, true);
+        if (!judged.verified) {
+                DatapathDecision decision = { .reason = judged.decision.reason, .rule = judged.decision.rule };
+                RecordInput record = client_record(f, &decision, judged.peer, DATAPATH_FLOW_CLAIMED);
+                Action a = action_drop(h, DATAPATH_COUNTER_REJECTED);
+
+                action_record(&a, in, &record);
+                return a;
+        }
+        message_view(m, token_hash, syn_ack);
+        if (message_mac_syn_ack(judged.pair->out_syn_ack, f->syn, syn_ack, mac) < 0 || !crypto_equal(mac, m->mac, sizeof(mac)))
+                return action_drop(h, DATAPATH_COUNTER_BAD_MAC);
+        memcpy(f->syn_ack, syn_ack, sizeof(f->syn_ack));
+        return client_prove(h, in, f, m, &judged);
+}
+
+Action handshake_client_syn_ack(Handshake *h, const HandshakeInput *in) {
+        const Packet *p = &in->packet;
+        const Endpoints endpoints = endpoints_of_server(p);
+        const FlowKey key = flow_key(&endpoints, FLOW_CLIENT);
+        Flow *f = flow_table_get(h->flows, &key, in->now);
+        bool same;
+        Message m;
+        int r;
+
+        if (!f)
+                return client_repeated_after_release(h, in, &key);
+        if (p->ack != f->endpoints.client_isn + 1)
+                return action_drop(h, DATAPATH_COUNTER_BAD_ACK_NUMBER);
+        if (f->state == FLOW_CLIENT_PROVEN)
+                return client_repeated(h, in, f->endpoints.client_isn, f->endpoints.server_isn, f->peer_nonce, &same);
+        if (f->state == FLOW_CLIENT_DENIED)
+                return action_deny(h, in);
+        r = message_parse(p->data + p->payload_offset, p->payload_len, &m);
+        if (r == -ENOMSG)
+                return client_bare(h, in, f);
+        if (r < 0 || m.type != MESSAGE_SYN_ACK)
+                return action_drop(h, DATAPATH_COUNTER_MALFORMED);
+        return client_verify(h, in, f, &m);
+}
+
+/* Our kernel's first ACK: its payload, if any, is cut for the message and sent again by TCP. */
+Action handshake_client_output(Handshake *h, const HandshakeInput *in, Flow *f) {
+        const Packet *p = &in->packet;
+        const FlowKey key = flow_key(&f->endpoints, FLOW_CLIENT);
+        RecordInput record;
+        Released *released;
+        Action a;
+
+        if (p->flags & TCP_FLAG_RST)
+                return action_strip(VERDICT_PASS, p);
+        if (f->state != FLOW_CLIENT_PROVEN || !(p->flags & TCP_FLAG_ACK))
+                return action_drop(h, DATAPATH_COUNTER_NO_STATE);
+        if (p->ack != f->endpoints.server_isn + 1)
+                return action_drop(h, DATAPATH_COUNTER_BAD_ACK_NUMBER);
+        record = client_record(f, &f->decision, f->peer, 0);
+        a = action_accept(VERDICT_CLIENT_AUTHORIZED);
+        action_record(&a, in, &record);
+        released = flow_table_release(h->flows, &key, f, in->now);
+        a.edit = EDIT_PAYLOAD;
+        a.payload = released->ack;
+        a.payload_len = sizeof(released->ack);
+        h->counters[DATAPATH_COUNTER_AUTHENTICATED]++;
+        return a;
+}
+
+/* Before the proof only a reset that answers our SYN counts (a closed port): our kernel learns of it, the state stays for its time. */
+Action handshake_client_input(Handshake *h, const HandshakeInput *in, const Flow *f) {
+        const Packet *p = &in->packet;
+
+        if (!(p->flags & TCP_FLAG_RST))
+                return action_drop(h, DATAPATH_COUNTER_NO_STATE);
+        if (!(p->flags & TCP_FLAG_ACK) || p->ack != f->endpoints.client_isn + 1)
+                return action_drop(h, DATAPATH_COUNTER_BAD_ACK_NUMBER);
+        return action_strip(VERDICT_PASS, p);
+}

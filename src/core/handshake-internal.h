@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* Between handshake.c and the files of its two ends. */
+
+#include "core/handshake.h"
+#include "policy/reason.h"
+#include "wire/message.h"
+
+Action handshake_client_syn(Handshake *h, const HandshakeInput *in);      /* OUTPUT, SYN */
+Action handshake_client_syn_ack(Handshake *h, const HandshakeInput *in);  /* INPUT, SYN-ACK */
+Action handshake_client_output(Handshake *h, const HandshakeInput *in, Flow *flow);
+Action handshake_client_input(Handshake *h, const HandshakeInput *in, const Flow *flow);
+Action handshake_server_syn(Handshake *h, const HandshakeInput *in);      /* INPUT, SYN */
+Action handshake_server_syn_ack(Handshake *h, const HandshakeInput *in);  /* OUTPUT, SYN-ACK */
+Action handshake_server_output(Handshake *h, const HandshakeInput *in);
+Action handshake_server_input(Handshake *h, const HandshakeInput *in, Flow *flow);
+Action handshake_local(Handshake *h, const HandshakeInput *in);           /* REQUEST_LOCAL */
+Action handshake_record(Handshake *h, const HandshakeInput *in);          /* REQUEST_RECORD_* */
+
+/* ---- actions ---- */
+Action action_drop(Handshake *h, DatapathCounter counter);
+Action action_accept(uint8_t verdict);
+Action action_strip(uint8_t verdict, const Packet *p); /* accept, without payload and Fast Open option */
+Action action_message(uint8_t verdict, const uint8_t *message, size_t len);
+/* Refused: reset towards the peer, or silence where that is configured and the peer is not on this host. Counted. */
+Action action_deny(Handshake *h, const HandshakeInput *in);
+
+/* ---- records ---- */
+typedef struct RecordInput {
+        const Endpoints *endpoints;
+        uint32_t unit, peer_unit;
+        uint8_t direction;             /* DATAPATH_ACCEPT, DATAPATH_CONNECT */
+        const DatapathDecision *decision;
+        uint64_t peer;
+        uint32_t flags;
+} RecordInput;
+void action_record(Action *a, const HandshakeInput *in, const RecordInput *record);
+
+/* ---- packets ---- */
+Endpoints endpoints_of_client(const Packet *p); /* p was sent by the client */
+Endpoints endpoints_of_server(const Packet *p); /* p was sent by the server */
+bool packet_is_clean(const Packet *p);          /* neither payload nor Fast Open option */
+
+/* ---- tokens ---- */
+typedef struct Judged {
+        bool verified;
+        DatapathDecision decision;
+        uint64_t peer;
+        const Pair *pair;              /* NULL unless verified */
+        uint8_t peer_dh[32];
+} Judged;
+
+typedef struct JudgeInput {
+        DatapathDirection direction;
+        uint32_t unit;
+        const uint8_t *our_dh;
+        const Message *message;
+        const uint8_t *token_hash;
+        uint16_t port;
+} JudgeInput;
+
+/* From the answer at hand, else from the caches. False: not known, must be asked; then handshake_ask() makes the question. */
+bool handshake_judge(Handshake *h, const HandshakeInput *in, const JudgeInput *judge, Judged *ret);
+Action handshake_ask(Handshake *h, const JudgeInput *judge, bool known);
+
+/* The deciding rules, or a fault of the exchange that this end refuses, seen through observe: an observing end records and goes on. */
+DatapathDecision decision_refused(const Unit *unit, Reason reason);

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* The end that listens: SYN in, SYN-ACK out, ACK in. */
+
+#include <errno.h>
+
+#include "core/handshake-internal.h"
+#include "ipc/marks.h"
+#include "wire/token.h"
+
+/* What one SYN needs on its way through. */
+typedef struct Syn {
+        const HandshakeInput *in;
+        const Unit *unit;
+        Endpoints endpoints;
+        FlowKey key;
+        Message message;
+        uint8_t token_hash[DATAPATH_HASH_SIZE];
+        bool translated;
+} Syn;
+
+/* Refuses, or, where the unit only observes, lets in as a stranger what would have been refused. */
+static Action syn_refuse(Handshake *h, const Syn *s, const DatapathDecision *decision, uint64_t peer) {
+        Action a;
+
+        if (decision->allow && decision->observed)
+                a = action_strip(VERDICT_SERVER_AUTHORIZED, &s->in->packet);
+        else
+                a = action_deny(h, s->in);
+        action_record(&a, s->in, &(RecordInput) {
+                .endpoints = &s->endpoints,
+                .unit = s->unit->index,
+                .direction = DATAPATH_ACCEPT,
+                .decision = decision,
+                .peer = peer,
+                .flags = (s->message.token_len > 0 ? DATAPATH_FLOW_CLAIMED : 0) | (s->translated ? DATAPATH_FLOW_TRANSLATED : 0),
+        });
+        return a;
+}
+
+static Action syn_refuse_for(Handshake *h, const Syn *s, Reason reason) {
+        const DatapathDecision decision = decision_refused(s->unit, reason);
+
+        return syn_refuse(h, s, &decision, 0);
+}
+
+/* Does the SYN's own MAC prove that its sender holds the keys of a node we know? The token itself may be new to us. */
+static bool syn_is_known(Handshake *h, const Syn *s) {
+        const Peer *peer = peer_cache_peer(h->peers, s->token_hash, s->in->now);
+        uint8_t view[MESSAGE_VIEW_SIZE], mac[MESSAGE_MAC_SIZE];
+        const Pair *pair;
+        Token token;
+
+        if (!(s->message.flags & MESSAGE_KNOWN))
+                return false;
+        if (peer)
+                pair = peer_cache_pair(h->peers, s->unit->node_dh, peer->dh, s->in->now);
+        else if (token_parse(s->message.token, s->message.token_len, &token) == 0)
+                pair = peer_cache_pair(h->peers, s->unit->node_dh, token.node_dh, s->in->now);
+        else
+                return false;
+        message_view(&s->message, s->token_hash, view);
+        return pair && message_mac_syn(pair->in_syn, view, mac) == 0 && crypto_equal(mac, s->message.mac, sizeof(mac));
+}
+
+static bool syn_is_repeated(const Syn *s, uint32_t client_isn, const uint8_t *nonce) {
+        return s->endpoints.client_isn == client_isn && memcmp(s->message.nonce, nonce, MESSAGE_NONCE_SIZE) == 0;
+}
+
+/* Neither rule looks at the identity: who the SYN was meant for, and which way it took. */
+static Reason syn_check_path(Handshake *h, Syn *s) {
+        const Endpoints *theirs = &s->message.endpoints, *ours = &s->endpoints;
+
+        if (!IN6_ARE_ADDR_EQUAL(&theirs->server, &ours->server) || theirs->server_port != ours->server_port)
+                return REASON_NOT_FOR_ME;
+        s->translated = !IN6_ARE_ADDR_EQUAL(&theirs->client, &ours->client) || theirs->client_port != ours->client_port ||
+                        theirs->client_isn != ours->client_isn;
+        return s->translated && h->require_direct_path ? REASON_TRANSLATED : REASON_NONE;
+}
+
+static Action syn_open(Handshake *h, const Syn *s, const Judged *judged, bool known) {
+        Flow *f = flow_table_add(h->flows, &s->key, known ? FLOW_CLASS_KNOWN : FLOW_CLASS_UNKNOWN, s->in->now);
+
+        if (!f)
+                return action_drop(h, DATAPATH_COUNTER_FLOWS_FULL);
+        f->state = FLOW_SERVER_SYN_RECEIVED;
+        f->unit = s->unit->index;
+        f->endpoints = s->endpoints;
+        f->translated = s->translated;
+        f->credit = (int64_t) s->in->packet.len;
+        memcpy(f->our_dh, s->unit->node_dh, sizeof(f->our_dh));
+        memcpy(f->peer_dh, judged->peer_dh, sizeof(f->peer_dh));
+        f->peer = judged->peer;
+        f->decision = judged->decision;
+        memcpy(f->nonce, s->in->nonce, sizeof(f->nonce));
+        memcpy(f->peer_nonce, s->message.nonce, sizeof(f->peer_nonce));
+        message_view(&s->message, s->token_hash, f->syn);
+        flow_table_forget_released(h->flows, &s->key);
+        return action_strip(VERDICT_SERVER_PENDING, &s->in->packet);
+}
+
+/* The message is well-formed: whose is it, may it, and is there something under way already? */
+static Action syn_judge(Handshake *h, Syn *s) {
+        const HandshakeInput *in = s->in;
+        Flow *flow = flow_table_get(h->flows, &s->key, in->now);
+        const Released *released = flow_table_get_released(h->flows, &s->key, in->now);
+        JudgeInput judge;
+        Judged judged;
+        Reason fault;
+        bool known;
+
+        if (flow && flow->unit == s->unit->index) {
+                if (!syn_is_repeated(s, flow->endpoints.client_isn, flow->peer_nonce))
+                        return action_drop(h, DATAPATH_COUNTER_NO_STATE); /* only proof or time ends a state */
+                flow->credit += (int64_t) in->packet.len;
+                return action_strip(VERDICT_SERVER_PENDING, &in->packet);
+        }
+        if (released && syn_is_repeated(s, released->client_isn, released->peer_nonce))
+                return action_strip(VERDICT_PASS, &in->packet); /* TCP answers it with an ACK (RFC 5961 4.2) */
+        fault = syn_check_path(h, s);
+        if (fault != REASON_NONE)
+                return syn_refuse_for(h, s, fault);
+        if (crypto_sha256(s->message.token, s->message.token_len, s->token_hash) < 0)
+                return action_drop(h, DATAPATH_COUNTER_MALFORMED);
+        known = syn_is_known(h, s);
+        judge = (JudgeInput) {
+                .direction = DATAPATH_ACCEPT, .unit = s->unit->index, .our_dh = s->unit->node_dh, .message = &s->message,
+                .token_hash = s->token_hash, .port = s->endpoints.server_port,
+        };
+        if (!handshake_judge(h, in, &judge, &judged))
+                return handshake_ask(h, &judge, known);
+        if (!judged.verified || !judged.decision.allow)
+                return syn_refuse(h, s, &judged.decision, judged.peer);
+        if (s->unit->token_len == 0)
+                return syn_refuse_for(h, s, REASON_INTERNAL); /* nothing to answer with */
+        return syn_open(h, s, &judged, known);
+}
+
+Action handshake_server_syn(Handshake *h, const HandshakeInput *in) {
+        const Packet *p = &in->packet;
+        Syn s = { .in = in, .unit = unit_table_get(h->units, in->unit), .endpoints = endpoints_of_client(p) };
+        const Endpoints reversed = endpoints_of_server(p);
+        const FlowKey ours = flow_key(&reversed, FLOW_CLIENT);
+        int r;
+
+        if (!s.unit)
+                return action_drop(h, DATAPATH_COUNTER_NO_STATE); /* the enforcer has not told us yet; TCP comes again */
+        s.key = flow_key(&s.endpoints, FLOW_SERVER);
+        if ((in->unit_flags | s.unit->flags) & REQUEST_UNIT_CLOSED)
+                return syn_refuse(h, &s, &(DatapathDecision) { .reason = REASON_CLOSED }, 0);
+        /* Refused before anything is read: in such an exchange no end is the server, whose rules would decide. */
+        if (flow_table_get(h->flows, &ours, in->now) || flow_table_get_released(h->flows, &ours, in->now))
+                return syn_refuse(h, &s, &(DatapathDecision) { .reason = REASON_SIMULTANEOUS_OPEN }, 0);
+        r = message_parse(p->data + p->payload_offset, p->payload_len, &s.message);
+        if (r == -ENOMSG)
+                return action_strip(VERDICT_STRANGER_SYN, p);
+        if (r < 0 || s.message.type != MESSAGE_SYN)
+                return syn_refuse_for(h, &s, REASON_BAD_TOKEN);
+        return syn_judge(h, &s);
+}
+
+/* Makes the SYN-ACK message for this ISN of our kernel's. */
+static bool make_syn_ack(Handshake *h, const HandshakeInput *in, Flow *f) {
+        const Pair *pair = peer_cache_pair(h->peers, f->our_dh, f->peer_dh, in->now);
+        const Unit *unit = unit_table_get(h->units, f->unit);
+        Message m;
+        int n;
+
+        if (!pair || !unit || unit->token_len == 0 || unit->token_expires_usec <= in->now || memcmp(unit->node_dh, f->our_dh, sizeof(f->our_dh)) != 0)
+                return false;
+        f->endpoints.server_isn = in->packet.seq;
+        m = (Message) { .type = MESSAGE_SYN_ACK, .endpoints = f->endpoints, .token = unit->token, .token_len = unit->token_len };
+        memcpy(m.nonce, f->nonce, sizeof(m.nonce));
+        message_view(&m, unit->token_hash, f->syn_ack);
+        if (message_mac_syn_ack(pair->in_syn_ack, f->syn, f->syn_ack, m.mac) < 0)
+                return false;
+        message_view(&m, unit->token_hash, f->syn_ack);
+        n = message_write(&m, f->message, sizeof(f->message));
+        f->message_len = n < 0 ? 0 : (uint16_t) n;
+        return n >= 0;
+}
+
+Action handshake_server_syn_ack(Handshake *h, const HandshakeInput *in) {
+        const Packet *p = &in->packet;
+        const Endpoints endpoints = endpoints_of_server(p);
+        const FlowKey key = flow_key(&endpoints, FLOW_SERVER);
+        Flow *f = flow_table_get(h->flows, &key, in->now);
+        int64_t len;
+
+        if (!f)
+                return action_drop(h, DATAPATH_COUNTER_NO_STATE);
+        if (p->ack != f->endpoints.client_isn + 1)
+                return action_drop(h, DATAPATH_COUNTER_BAD_ACK_NUMBER);
+        /* A SYN cookie may differ from one SYN-ACK to the next; else the same bytes go again. */
+        if ((f->message_len == 0 || f->endpoints.server_isn != p->seq) && !make_syn_ack(h, in, f))
+                return action_drop(h, DATAPATH_COUNTER_NO_STATE);
+        len = (int64_t) p->payload_offset + f->message_len;
+        if (f->class == FLOW_CLASS_UNKNOWN && f->credit < len)
+                return action_drop(h, DATAPATH_COUNTER_NO_STATE); /* no amplifier: TCP repeats it, and the peer its SYN */
+        f->credit -= len;
+        f->state = FLOW_SERVER_SYN_ACK_SENT;
+        return action_message(VERDICT_PASS, f->message, f->message_len);
+}
+
+/* Our kernel before the proof: a reset ends its half of the connection; all else (an ACK from TIME_WAIT) would speak to somebody unproven. */
+Action handshake_server_output(Handshake *h, const HandshakeInput *in) {
+        if (in->packet.flags & TCP_FLAG_RST)
+                return action_strip(VERDICT_PASS, &in->packet);
+        return action_drop(h, DATAPATH_COUNTER_NO_STATE);
+}
+
+/* A reset carries the number that an ACK would, in seq when it is not one (RFC 9293 3.5.2); our kernel ends the connection, the state stays for its time. */
+static Action server_reset(Handshake *h, const HandshakeInput *in, const Flow *f) {
+        const Packet *p = &in->packet;
+        bool match = p->flags & TCP_FLAG_ACK ? f->state == FLOW_SERVER_SYN_ACK_SENT && p->ack == f->endpoints.server_isn + 1
+                                             : p->seq == f->endpoints.client_isn + 1;
+
+        return match ? action_strip(VERDICT_PASS, p) : action_drop(h, DATAPATH_COUNTER_BAD_ACK_NUMBER);
+}
+
+static bool ack_verifies(Handshake *h, const HandshakeInput *in, const Flow *f, const Message *m) {
+        const Pair *pair = peer_cache_pair(h->peers, f->our_dh, f->peer_dh, in->now);
+        uint8_t view[MESSAGE_VIEW_SIZE], empty[CRYPTO_HASH_SIZE], mac[MESSAGE_MAC_SIZE];
+
+        if (!pair || crypto_sha256("", 0, empty) < 0)
+                return false;
+        message_view(m, empty, view);
+        return message_mac_ack(pair->in_ack, f->syn, f->syn_ack, view, mac) == 0 && crypto_equal(mac, m->mac, sizeof(mac));
+}
+
+static Action server_release(Handshake *h, const HandshakeInput *in, Flow *f) {
+        const FlowKey key = flow_key(&f->endpoints, FLOW_SERVER);
+        Action a = action_strip(VERDICT_SERVER_AUTHORIZED, &in->packet);
+
+        action_record(&a, in, &(RecordInput) {
+                .endpoints = &f->endpoints,
+                .unit = f->unit,
+                .direction = DATAPATH_ACCEPT,
+                .decision = &f->decision,
+                .peer = f->peer,
+                .flags = f->translated ? DATAPATH_FLOW_TRANSLATED : 0,
+        });
+        if (!f->translated)
+                peer_cache_meet(h->peers, &f->endpoints.client, 0, f->peer_dh, in->now);
+        (void) flow_table_release(h->flows, &key, f, in->now);
+        h->counters[DATAPATH_COUNTER_AUTHENTICATED]++;
+        return a;
+}
+
+/* The proof, or something that is as if it never came: data ahead of it is TCP's to send again. */
+Action handshake_server_input(Handshake *h, const HandshakeInput *in, Flow *f) {
+        const Packet *p = &in->packet;
+        Message m;
+
+        if (p->flags & TCP_FLAG_RST)
+                return server_reset(h, in, f);
+        if (f->state != FLOW_SERVER_SYN_ACK_SENT)
+                return action_drop(h, DATAPATH_COUNTER_NO_STATE);
+        if (!(p->flags & TCP_FLAG_ACK) || p->ack != f->endpoints.server_isn + 1)
+                return action_drop(h, DATAPATH_COUNTER_BAD_ACK_NUMBER);
+        f->credit += (int64_t) p->len;
+        if (message_parse(p->data + p->payload_offset, p->payload_len, &m) < 0 || m.type != MESSAGE_ACK)
+                return action_drop(h, DATAPATH_COUNTER_NO_STATE);
+        if (!ack_verifies(h, in, f, &m))
+                return action_drop(h, DATAPATH_COUNTER_BAD_MAC);
+        return server_release(h, in, f);
+}
