@@ -124,6 +124,7 @@ static void if_in_boxes(const Writer *w, uint32_t kind, const Place *place, cons
                         load_priority(w->r, R0);
                         mask_xor(w->r, R0, UNIT_INDEX_MAX, 0);
                         lookup_map(w->r, "profile", R0, R0);
+                        shift_right(w->r, R0, PROFILE_SHIFT);
                 } else
                         load_const(w->r, 0, R0);
                 load_network(w->r, v4 ? place->address4 : place->address6, v4 ? 4 : 16, R1);

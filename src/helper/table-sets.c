@@ -145,10 +145,10 @@ void table_unit_element(NftBatch *b, uint16_t type, const TableUnit *u) {
 }
 
 void table_index_elements(NftBatch *b, uint16_t type, const TableUnit *u) {
-        uint32_t priority = TABLE_UNIT_PRIORITY(u);
+        uint32_t priority = TABLE_UNIT_PRIORITY(u), profile = u->profile << PROFILE_SHIFT;
 
         element_write(b, type, "unit", &u->index, sizeof(u->index), &priority);
-        element_write(b, type, "profile", &u->index, sizeof(u->index), &u->profile);
+        element_write(b, type, "profile", &u->index, sizeof(u->index), &profile);
 }
 
 void table_local_element(NftBatch *b, uint16_t type, const TableLocal *local) {

@@ -72,6 +72,10 @@ bool table_options_valid(const TableOptions *options);
 
 #define TABLE_UNIT_PRIORITY(u) PRIO_MAKE(PRIO_REQUEST, (u)->flags, (u)->index)
 
+/* The map of profiles holds them shifted: nft(8) 1.1 prints a key whose part comes from a map only if something was done to it since. */
+#define PROFILE_SHIFT 1u
+#define PROFILE_MAX (UINT32_MAX >> PROFILE_SHIFT)
+
 void table_rules_write(NftRules *r, const Table *t);             /* table-rules.c: chains must be there and empty */
 void table_chains_write(NftBatch *b);
 void table_sets_write(NftBatch *b);                              /* table-sets.c */
