@@ -103,10 +103,27 @@ static Match match_set(const RuleSet *s, const PolicyRequest *request) {
         return m;
 }
 
+static void observe(const PolicySide *side, const PolicyRequest *request, Verdict *v) {
+        Match rejects = match_set(side->observed_rejects, request), accepts;
+
+        v->observed = rule_set_rule(side->observed_rejects, rejects.yes);
+        if (v->observed)
+                return;
+        accepts = match_set(side->observed_accepts, request);
+        v->observed = rule_set_rule(side->observed_accepts, accepts.yes);
+        v->observed_accept = v->observed;
+}
+
+static bool uses_port(const PolicySide *side) {
+        return rule_set_uses_port(side->rejects) || rule_set_uses_port(side->accepts) || rule_set_uses_port(side->observed_rejects) ||
+               rule_set_uses_port(side->observed_accepts);
+}
+
 Verdict policy_evaluate(const PolicySide *side, const PolicyRequest *request) {
-        Verdict v = { .reason = REASON_NO_RULE, .port_dependent = rule_set_uses_port(side->rejects) || rule_set_uses_port(side->accepts) };
+        Verdict v = { .reason = REASON_NO_RULE, .port_dependent = uses_port(side) };
         Match rejects = match_set(side->rejects, request), accepts;
 
+        observe(side, request, &v);
         /* A reject rule that might hold rejects: who leaves out a tag must not get past it. */
         if (rejects.yes != UINT32_MAX || rejects.unknown != UINT32_MAX) {
                 v.reason = rejects.yes != UINT32_MAX ? REASON_RULE : REASON_NOT_ANNOUNCED;

@@ -16,6 +16,7 @@ typedef struct PolicySide {
         const RuleSet *rejects;      /* NULL: none */
         const RuleSet *accepts;      /* NULL: none */
         const TagSet *same_label;    /* the unit's own tags when the default policy same-label applies; else NULL */
+        const RuleSet *observed_rejects, *observed_accepts; /* RULE_OBSERVE: reported, decide nothing; NULL: none */
 } PolicySide;
 
 typedef struct PolicyRequest {
@@ -31,6 +32,8 @@ typedef struct Verdict {
         Reason reason;               /* RULE, SAME_LABEL, NO_RULE, NOT_ANNOUNCED */
         const Rule *rule;            /* the deciding rule, or the one that was not-announced; NULL: none. Borrowed from the RuleSet. */
         const Tag *shared;           /* SAME_LABEL: the label. Borrowed from the side's own tags. */
+        const Rule *observed;        /* the observed rule that holds, reject before accept; NULL: none. Borrowed. */
+        bool observed_accept;
 } Verdict;
 
 _must_use_ Verdict policy_evaluate(const PolicySide *side, const PolicyRequest *request);
