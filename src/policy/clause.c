@@ -68,7 +68,7 @@ static int clause_set_key(Clause *c, const char *key, const char **ret_fault) {
         if (r == -ENOENT)
                 *ret_fault = "unknown tag namespace: write a label without \"@\", \"@sys:\" and a system tag, \"@PLUG-IN:KEY\", or \"@port\"";
         if (r == -EINVAL)
-                *ret_fault = *key ? "the key is too long, or has one of the characters space \" ' \\ ! | * ," : "the key is missing";
+                *ret_fault = *key ? TAG_KEY_FAULT : "the key is missing";
         if (r < 0)
                 return r == -ENOENT ? -EINVAL : r;
         c->family = tag_family(c->key);

@@ -31,7 +31,7 @@ static char *utf8_put(char *out, uint32_t c) {
         else {
                 unsigned n = c < 0x800 ? 1 : c < 0x10000 ? 2 : 3; /* continuation bytes */
 
-                *out++ = (char) ((0xf00u >> n) | c >> (6 * n));
+                *out++ = (char) (((0xff00u >> (n + 1)) & 0xff) | c >> (6 * n));
                 while (n-- > 0)
                         *out++ = (char) (0x80 | ((c >> (6 * n)) & 0x3f));
         }

@@ -53,12 +53,16 @@ int tag_family(const char *key) {
         return TAG_FAMILY_PLUGIN;
 }
 
+static bool is_alphanumeric(char c) { /* isalnum() depends on the locale */
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
 bool tag_key_is_valid(const char *key, size_t n) {
         if (n == 0 || n > TAG_KEY_MAX || !utf8_is_printable(key, n))
                 return false;
-        /* These have a meaning in clauses or in what is printed, so that "a=b" is never ambiguous. */
+        /* Nothing that has a meaning in clauses, so that "a=b" is never ambiguous; and "&&" or "," between clauses is a mistake, not a key. */
         for (size_t i = 0; i < n; i++)
-                if (strchr(" \"'\\=!|*,", key[i]))
+                if ((unsigned char) key[i] < 0x80 && !is_alphanumeric(key[i]) && !strchr("_.:/-+$%@", key[i]))
                         return false;
         return true;
 }
@@ -229,7 +233,7 @@ static int tag_parse(const char *word, bool label, TagSet *s, const char **ret_f
                 return -EINVAL;
         }
         if (r == -EINVAL)
-                *ret_fault = "the key is too long, or has one of the characters space \" ' \\ ! | * ,";
+                *ret_fault = TAG_KEY_FAULT;
         if (r < 0)
                 return r;
         if (label && strpbrk(value, "|*")) {

@@ -16,6 +16,7 @@
 #define TAGS_MAX TOKEN_TAGS_MAX
 #define TAG_LABEL_PREFIX "@usr:"
 #define TAG_PORT "@port"
+#define TAG_KEY_FAULT "the key is too long, or has other characters than letters, digits and _ . : / - + $ %"
 #define TAG_FAMILIES_ALL ((uint16_t) 0xffff)
 #define TAG_FAMILY_BIT(f) ((uint16_t) (1u << (f)))
 
@@ -57,7 +58,7 @@ int tag_family_from_string(const char *s);          /* -EINVAL */
 
 /* A bare key gets its "@usr:"; a key with '@' must be of a known namespace, or @port. Newly allocated. -EINVAL, -ENOENT (unknown namespace), -ENOMEM. */
 _must_use_ int tag_key_normalize(const char *key, char **ret);
-bool tag_key_is_valid(const char *key, size_t n);   /* 1..TAG_KEY_MAX bytes of UTF-8; no control character, space, quote, backslash, or one of = ! | * , */
+bool tag_key_is_valid(const char *key, size_t n);   /* 1..TAG_KEY_MAX bytes of UTF-8; of ASCII letters, digits and _.:/-+$%@ only */
 bool tag_value_is_valid(const char *value, size_t n); /* 0..TAG_VALUE_MAX bytes of UTF-8 without control characters */
 
 /* For people: "key=value" without "@usr:". Control, bidirectional and invisible characters, spaces, quotes and backslashes come out as \xNN. NULL: no memory. */
