@@ -50,12 +50,24 @@ void decide_peer(const Unit *u, bool connect, const PeerTags *peer, uint8_t prot
         decide_observe(u, ret);
 }
 
+/* Packets carry IPv4 addresses as ::ffff:a.b.c.d, access lists in the first four bytes. */
+static struct in6_addr acl_address(uint8_t family, const struct in6_addr *a) {
+        struct in6_addr r = *a;
+
+        if (family == AF_INET && IN6_IS_ADDR_V4MAPPED(a)) {
+                r = (struct in6_addr) {};
+                memcpy(r.s6_addr, a->s6_addr + 12, 4);
+        }
+        return r;
+}
+
 void decide_stranger(const Unit *u, bool connect, uint8_t family, const struct in6_addr *address, uint8_t protocol, uint16_t port, Decision *ret) {
+        const struct in6_addr a = acl_address(family, address);
         const AclEntry *entry;
 
         if (!unit_decides(u, ret))
                 return;
-        entry = acl_decide(connect ? &u->policy->connect_to : &u->policy->accept_from, family, address, protocol, port);
+        entry = acl_decide(connect ? &u->policy->connect_to : &u->policy->accept_from, family, &a, protocol, port);
         ret->allow = entry && !entry->reject;
         ret->reason = entry ? REASON_ACL : REASON_NO_IDENTITY;
         ret->port_dependent = true;

@@ -364,3 +364,7 @@ Link *link_free(Link *l) {
 bool link_is_connected(const Link *l) {
         return l->fd >= 0;
 }
+
+void *link_userdata(const Link *l) {
+        return l->config.userdata;
+}

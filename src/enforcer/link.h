@@ -53,6 +53,7 @@ Link *link_free(Link *l);
 DEFINE_CLEANUP(Link *, link_free);
 
 bool link_is_connected(const Link *l);
+void *link_userdata(const Link *l); /* of its LinkConfig */
 
 /* Sends or queues size bytes; the header's serial is the caller's. fd: -1 or a descriptor to attach (duplicated when queued). -ENOTCONN. */
 _must_use_ int link_send(Link *l, const void *message, size_t size, int fd);

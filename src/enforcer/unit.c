@@ -81,6 +81,16 @@ void unit_make_remnant(Units *units, Unit *u) {
         u->remnant = true;
 }
 
+int unit_revive(Units *units, Unit *u) {
+        Unit **slot = tsearch(u, &units->by_name, unit_compare);
+
+        if (!slot || *slot != u)
+                return slot ? -EEXIST : -ENOMEM;
+        u->remnant = false;
+        u->announced = false;
+        return 0;
+}
+
 Unit *unit_free(Units *units, Unit *u) {
         if (!u)
                 return NULL;

@@ -62,6 +62,7 @@ void units_done(Units *units);
 _must_use_ int unit_new(Units *units, const HelperUnit *info, Unit **ret);
 Unit *unit_free(Units *units, Unit *u);
 void unit_make_remnant(Units *units, Unit *u);
+_must_use_ int unit_revive(Units *units, Unit *u);              /* a remnant is the current one again. -EEXIST, -ENOMEM */
 
 Unit *units_find(const Units *units, const char *name);        /* the current one */
 Unit *units_find_index(const Units *units, uint32_t index);

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* "Inactive" is believed only of the life it is about: an attach comes before the unit's first change of state, so until the unit was seen active, or its attach unit was
+ * stopped, that word is about its last life. */
+#include "enforcer/end.h"
+
+#include <errno.h>
+
+#include "enforcer/bus.h"
+#include "enforcer/datapath-client.h"
+#include "enforcer/enforce.h"
+#include "enforcer/helper-client.h"
+#include "enforcer/run-labels.h"
+#include "util/log.h"
+
+
+static void unit_forget(Manager *m, Unit *u) {
+        datapath_send_gone(m, u);
+        helper_local_forget(m, u->index);
+        profile_release(TAKE_PTR(u->profile));
+        unit_free(&m->units, u);
+        manager_update_status(m);
+}
+
+static void arm_timer(Manager *m) {
+        if (sd_event_source_set_time_relative(m->release_timer, RELEASE_RETRY_USEC) < 0 ||
+            sd_event_source_set_enabled(m->release_timer, SD_EVENT_ONESHOT) < 0)
+                log_error("Cannot arm the timer that releases ended units");
+}
+
+static void on_released(Link *l, const LinkMessage *msg, int result, void *userdata) {
+        Manager *m = helper_manager(l);
+        Unit *u = units_find_index(&m->units, (uint32_t) (uintptr_t) userdata);
+
+        if (msg || !u || !u->remnant)
+                return;
+        if (result >= 0 || result == -ENOENT)
+                unit_forget(m, u);
+        else if (result != -EBUSY && result != -ECONNRESET)
+                log_error_errno(result, "The helper cannot release %s", u->name);
+}
+
+static void release(Manager *m, Unit *u) {
+        int r = helper_release(m, u->info.cgroup_id, u->index, 0, on_released);
+
+        if (r < 0 && r != -ENOTCONN)
+                log_error_errno(r, "Cannot ask the helper to release %s", u->name);
+}
+
+static int on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
+        Manager *m = userdata;
+        bool left = false;
+
+        for (Unit *u = m->units.first; u; u = u->next)
+                if (u->remnant) {
+                        release(m, u);
+                        left = true;
+                }
+        if (left)
+                arm_timer(m);
+        return 0;
+}
+
+int end_start_timer(Manager *m) {
+        int r = sd_event_add_time_relative(m->event, &m->release_timer, CLOCK_BOOTTIME, 0, 0, on_timer, m);
+
+        return r < 0 ? r : sd_event_source_set_enabled(m->release_timer, SD_EVENT_OFF);
+}
+
+static void on_closed(Link *l, const LinkMessage *msg, int result, void *userdata) {
+        if (!msg && result < 0 && result != -ECONNRESET && result != -ENOENT)
+                log_error_errno(result, "The helper cannot close a unit that ended");
+}
+
+static void unit_close(Manager *m, Unit *u) {
+        int r;
+
+        u->state = UNIT_DENIED;
+        u->reason = REASON_CLOSED;
+        u->token_len = 0;
+        datapath_send_unit(m, u);
+        r = helper_enforce(m, u, on_closed);
+        if (r < 0 && r != -ENOTCONN)
+                log_error_errno(r, "Cannot ask the helper to close %s", u->name);
+}
+
+void end_unit(Manager *m, Unit *u, const char *cause) {
+        log_info("%s ended (%s)", u->name, cause);
+        unit_make_remnant(&m->units, u);
+        for (Unit *other = m->units.first; other; other = other->next)
+                if (other->remnant && streq(other->name, u->name))
+                        unit_close(m, other);
+        bus_emit_detached(m, u->name, cause);
+        run_labels_remove(m, u->name);
+        release(m, u);
+        arm_timer(m);
+        manager_update_status(m);
+}
+
+static void on_let_go(Link *l, const LinkMessage *msg, int result, void *userdata) {
+        if (!msg && result < 0 && result != -ECONNRESET && result != -ENOENT)
+                log_error_errno(result, "The helper cannot let a unit go that is not labelled");
+}
+
+void end_release_stranger(Manager *m, uint64_t cgroup_id) {
+        int r = helper_release(m, cgroup_id, 0, HELPER_RELEASE_UNLABELLED, on_let_go);
+
+        if (r < 0 && r != -ENOTCONN)
+                log_error_errno(r, "Cannot ask the helper to release a unit that is not labelled");
+}
+
+void end_unlabelled(Manager *m, Unit *u) {
+        log_info("%s is no longer labelled", u->name);
+        bus_emit_detached(m, u->name, "unlabelled");
+        end_release_stranger(m, u->info.cgroup_id);
+        datapath_forget(m, DATAPATH_FORGET_DECISIONS, 0);
+        unit_forget(m, u);
+}
+
+void enforce_gone(Manager *m, const char *unit, const char *cause) {
+        Unit *u = units_find(&m->units, unit);
+
+        if (u)
+                end_unit(m, u, cause);
+}
+
+static void unit_ended(Manager *m, Unit *u, const HelperUnit *info) {
+        if (!u || u->fresh)
+                return;
+        u->info.active = info->active;
+        end_unit(m, u, info->result[0] ? info->result : (info->flags & HELPER_UNIT_FAILED) ? "failed" : "inactive");
+}
+
+void enforce_event(Manager *m, const HelperUnit *info) {
+        Unit *u = units_find(&m->units, info->unit);
+        bool again;
+
+        if (info->active == HELPER_INACTIVE) {
+                unit_ended(m, u, info);
+                return;
+        }
+        if (!u) { /* started, but not by way of an attach: it may be labelled all the same */
+                if (!(info->flags & HELPER_UNIT_ATTACHED) && info->cgroup_id)
+                        enforce_evaluate(m, info, false);
+                return;
+        }
+        u->fresh = false;
+        again = ((u->info.flags ^ info->flags) & ENFORCE_FLAGS_THAT_DENY) || (info->cgroup_id && info->cgroup_id != u->info.cgroup_id);
+        if (again) {
+                enforce_evaluate(m, info, false);
+                return;
+        }
+        if (info->cgroup_id)
+                u->info = *info;
+}
+
+static void on_unit(Link *l, const LinkMessage *msg, int result, void *userdata) {
+        if (msg && msg->header->type == HELPER_UNIT && msg->len == sizeof(HelperUnit))
+                enforce_event(helper_manager(l), (const HelperUnit *) msg->header);
+}
+
+/* The attach unit goes when its unit does, but also when somebody stops it by hand: ask what the unit does. */
+void enforce_detached(Manager *m, const char *unit) {
+        Unit *u = units_find(&m->units, unit);
+        int r;
+
+        if (!u)
+                return;
+        u->fresh = false;
+        r = helper_request(m, HELPER_GET_UNIT, unit, 0, on_unit, NULL);
+        if (r < 0 && r != -ENOTCONN)
+                log_error_errno(r, "Cannot ask the helper about %s", unit);
+}
+
+void enforce_listed(Manager *m) {
+        for (Unit *u = m->units.first, *next; u; u = next) {
+                next = u->next;
+                if (!u->remnant && u->listing != m->units.listing && !u->attach_waits)
+                        end_unit(m, u, "gone");
+        }
+}

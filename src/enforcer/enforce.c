@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Nothing here opens anything by itself: a cgroup id is put into the maps closed (by the helper's attach, or by helper_close()), and only the last request of
+ * unit_put_in_force() replaces that. Every failure on the way leaves it closed. */
+#include "enforcer/enforce.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "enforcer/bus.h"
+#include "enforcer/cut.h"
+#include "enforcer/datapath-client.h"
+#include "enforcer/end.h"
+#include "enforcer/helper-client.h"
+#include "enforcer/record.h"
+#include "enforcer/unit-token.h"
+#include "util/log.h"
+
+
+typedef struct Denial {
+        Reason reason;
+        char *text; /* NULL: the reason's own */
+} Denial;
+
+static void denial_done(Denial *d) {
+        free(d->text);
+}
+
+static int denial_set(Denial *d, Reason reason, const char *text) {
+        d->reason = reason;
+        d->text = text ? strdup(text) : NULL;
+        return text && !d->text ? -ENOMEM : 0;
+}
+
+static int make_token(Manager *m, Unit *u, Denial *denial) {
+        const PeerTime time = { .now_sec = (int64_t) (clock_realtime_usec() / USEC_PER_SEC), .now_usec = clock_boottime_usec() };
+        int r = unit_token_make(u, m->keys, m->node, &time, &denial->text);
+
+        if (r != -EMSGSIZE)
+                return r;
+        denial->reason = REASON_TOO_BIG;
+        return 0;
+}
+
+/* Why a unit whose settings can be read is denied everything all the same; REASON_NONE: it is not. */
+static int find_denial(Manager *m, Unit *u, Denial *ret) {
+        if (m->config_fault)
+                return denial_set(ret, REASON_CLOSED, m->config_fault);
+        if (m->keys->mode == KEY_NONE)
+                return denial_set(ret, REASON_CLOSED, m->keys->fault);
+        if (u->info.flags & HELPER_UNIT_OWN_NETWORK)
+                return denial_set(ret, REASON_OWN_NETWORK, NULL);
+        if (u->info.flags & HELPER_UNIT_TOO_DEEP)
+                return denial_set(ret, REASON_TOO_DEEP, NULL);
+        if (u->info.flags & HELPER_UNIT_FOREIGN_LISTENER)
+                return denial_set(ret, REASON_FOREIGN_LISTENER, NULL);
+        if (u->profile && u->profile->failed)
+                return denial_set(ret, REASON_INTERNAL, "the kernel refuses the unit's access lists");
+        return make_token(m, u, ret);
+}
+
+static UnitState allowed_state(const Unit *u) {
+        UnitMode mode = u->mode_override != UNIT_MODE_DEFAULT ? u->mode_override : u->policy->mode;
+
+        return mode == UNIT_MODE_OBSERVE ? UNIT_OBSERVING : UNIT_ENFORCING;
+}
+
+static int unit_choose_state(Manager *m, Unit *u, Denial *denial) {
+        bool was_denied = u->state == UNIT_DENIED;
+        _cleanup_free_ char *old_text = u->reason_text ? strdup(u->reason_text) : NULL;
+        int r = 0;
+
+        if (denial->reason == REASON_NONE)
+                r = find_denial(m, u, denial);
+        if (r < 0)
+                return r;
+        if (denial->reason == REASON_NONE) {
+                u->state = allowed_state(u);
+                u->reason = REASON_NONE;
+                free(u->reason_text);
+                u->reason_text = NULL;
+                return 0;
+        }
+        r = unit_set_denied(u, denial->reason, denial->text);
+        if (r < 0)
+                return r;
+        if (!was_denied || !old_text || !streq(old_text, u->reason_text)) {
+                log_warning("%s is denied everything: %s", u->name, u->reason_text);
+                record_settings(m, u);
+        }
+        return 0;
+}
+
+static void on_closed(Link *l, const LinkMessage *msg, int result, void *userdata) {
+        const Unit *u = units_find_index(&helper_manager(l)->units, (uint32_t) (uintptr_t) userdata);
+
+        if (!msg && result < 0 && result != -ECONNRESET)
+                log_error_errno(result, "The helper cannot close %s", u ? u->name : "a unit");
+}
+
+static void on_enforced(Link *l, const LinkMessage *msg, int result, void *userdata) {
+        Manager *m = helper_manager(l);
+        Unit *u = units_find_index(&m->units, (uint32_t) (uintptr_t) userdata);
+        char text[128];
+
+        if (msg || !u)
+                return;
+        if (result < 0 && result != -ECONNRESET) {
+                log_error_errno(result, "The helper cannot enforce %s", u->name);
+                (void) snprintf(text, sizeof(text), "the kernel's rules could not be changed: %s", strerror(-result));
+                if (unit_set_denied(u, REASON_INTERNAL, text) < 0)
+                        u->state = UNIT_DENIED;
+                datapath_send_unit(m, u);
+                if (helper_close(m, u, on_closed) < 0)
+                        log_error("Cannot ask the helper to close %s", u->name);
+        }
+        if (u->attach_waits && result != -ECONNRESET) /* a helper that comes back asks again */
+                helper_attach_done(m, u->name, result, result < 0 ? u->reason_text : "");
+        u->attach_waits = false;
+}
+
+static void unit_send(Manager *m, Unit *u) {
+        int r;
+
+        datapath_send_unit(m, u);
+        r = helper_enforce(m, u, on_enforced);
+        if (r < 0 && r != -ENOTCONN)
+                log_error_errno(r, "Cannot ask the helper to enforce %s", u->name);
+}
+
+/* Peers, and units of this host, must judge anew what they decided about this unit. */
+static void unit_changed(Manager *m, const Unit *u) {
+        datapath_forget(m, DATAPATH_FORGET_DECISIONS, 0);
+        helper_local_forget(m, u->index);
+}
+
+/* policy NULL: denied for denial. A unit that is new has nothing to be forgotten. */
+static int unit_put_in_force(Manager *m, Unit *u, UnitPolicy *policy, Denial *denial) {
+        Profile *old_profile = u->profile, *profile = NULL;
+        UnitPolicy *old_policy = u->policy;
+        UnitState old_state = u->state;
+        bool known = old_policy || u->state != UNIT_DENIED, changed;
+        int r;
+
+        if (policy) {
+                r = profile_acquire(m, &policy->accept_from, &policy->connect_to, &profile);
+                if (r < 0)
+                        return r;
+        }
+        u->policy = policy ? unit_policy_ref(policy) : NULL;
+        u->profile = profile;
+        r = unit_choose_state(m, u, denial);
+        if (r < 0)
+                u->state = UNIT_DENIED;
+        changed = known && (u->state != old_state || !old_policy || !policy || (policy != old_policy && !unit_policy_same_tags(old_policy, policy)));
+        unit_send(m, u);
+        if (changed)
+                unit_changed(m, u);
+        profile_release(old_profile);
+        unit_policy_unref(old_policy);
+        if (changed && u->state != UNIT_DENIED)
+                cut_recheck(m, u);
+        return r;
+}
+
+/* Sockets that a unit's earlier life left elsewhere are judged as the unit is, as long as it lives again. */
+static void enforce_remnants(Manager *m, const char *name, UnitPolicy *policy, const Denial *denial) {
+        for (Unit *u = m->units.first; u; u = u->next) {
+                Denial copy = { .reason = denial->reason };
+
+                if (!u->remnant || !streq(u->name, name))
+                        continue;
+                if (denial->text && !(copy.text = strdup(denial->text)))
+                        log_error("Out of memory");
+                if (unit_put_in_force(m, u, policy, &copy) < 0)
+                        log_error("What is left of %s stays closed", name);
+                denial_done(&copy);
+        }
+}
+
+static Unit *find_or_revive(Manager *m, const HelperUnit *info) {
+        Unit *u = units_find(&m->units, info->unit);
+
+        if (u && info->cgroup_id && u->info.cgroup_id != info->cgroup_id) {
+                end_unit(m, u, "restarted");
+                u = NULL;
+        }
+        if (u)
+                return u;
+        for (u = m->units.first; u; u = u->next)
+                if (u->remnant && u->info.cgroup_id == info->cgroup_id && streq(u->name, info->unit)) /* PID 1 took the directory over */
+                        return unit_revive(&m->units, u) < 0 ? NULL : u;
+        return NULL;
+}
+
+/* The unit of this cgroup id, made if need be. 0: there is nothing to enforce on. */
+static int unit_get(Manager *m, const HelperUnit *info, bool attach, Unit **ret) {
+        Unit *u = find_or_revive(m, info);
+        bool found_running = false;
+        int r;
+
+        if (!u) {
+                if (info->cgroup_id == 0)
+                        return 0;
+                r = unit_new(&m->units, info, &u);
+                if (r < 0)
+                        return r;
+                found_running = !attach && !(info->flags & HELPER_UNIT_ATTACHED) && info->active != HELPER_INACTIVE;
+        }
+        u->info = *info;
+        u->listing = m->units.listing;
+        u->fresh = attach;
+        u->attach_waits = u->attach_waits || attach;
+        u->found_running = found_running;
+        *ret = u;
+        return 1;
+}
+
+static void unlabelled(Manager *m, const HelperUnit *info, bool attach) {
+        Unit *u = units_find(&m->units, info->unit);
+
+        if (u)
+                end_unlabelled(m, u);
+        else if (attach || (info->flags & HELPER_UNIT_ATTACHED))
+                end_release_stranger(m, info->cgroup_id);
+        if (attach)
+                helper_attach_done(m, info->unit, 0, "");
+}
+
+static void labelled(Manager *m, const HelperUnit *info, LoadResult *result) {
+        _cleanup_(denial_done) Denial denial = { .reason = result->reason, .text = TAKE_PTR(result->text) };
+        Unit *u;
+        int r = unit_get(m, info, result->attach, &u);
+
+        if (r <= 0) {
+                if (r < 0)
+                        log_error_errno(r, "Cannot enforce %s, it stays closed", info->unit);
+                if (result->attach)
+                        helper_attach_done(m, info->unit, r < 0 ? r : -ENOENT, "the enforcer cannot take this unit");
+                return;
+        }
+        enforce_remnants(m, u->name, result->policy, &denial);
+        if (!result->attach && !(info->flags & HELPER_UNIT_ATTACHED)) {
+                r = helper_close(m, u, on_closed);
+                if (r < 0 && r != -ENOTCONN)
+                        log_error_errno(r, "Cannot ask the helper to close %s", u->name);
+        }
+        r = unit_put_in_force(m, u, result->policy, &denial);
+        if (r < 0)
+                log_error_errno(r, "%s stays closed", u->name);
+        if (u->found_running) {
+                log_notice("%s was running without being attached; connections that its access lists do not allow are cut", u->name);
+                cut_strangers(m, u);
+        }
+        if (!u->announced)
+                bus_emit_attached(m, u);
+        u->announced = true;
+        manager_update_status(m);
+}
+
+static void on_loaded(Manager *m, const HelperUnit *info, LoadResult *result, void *userdata) {
+        bool off = result->policy && result->policy->mode == UNIT_MODE_OFF;
+
+        if (result->error < 0) {
+                if (result->error != -ECONNRESET)
+                        log_error_errno(result->error, "Cannot read the settings of %s", info->unit);
+                if (result->attach)
+                        helper_attach_done(m, info->unit, result->error, "the unit's settings cannot be read");
+                return;
+        }
+        if (!result->labelled || off)
+                unlabelled(m, info, result->attach);
+        else
+                labelled(m, info, result);
+}
+
+void enforce_evaluate(Manager *m, const HelperUnit *info, bool attach) {
+        const LoadRequest request = { .info = info, .attach = attach, .replace = true, .done = on_loaded };
+        Unit *u = units_find(&m->units, info->unit);
+        int r;
+
+        if (u)
+                u->listing = m->units.listing;
+        if (!attach && info->active == HELPER_INACTIVE) {
+                enforce_event(m, info);
+                return;
+        }
+        if (!attach && info->cgroup_id == 0 && !u) /* nothing of it runs */
+                return;
+        r = load_start(m, &request);
+        if (r >= 0)
+                return;
+        if (r != -ENOTCONN)
+                log_error_errno(r, "Cannot read the settings of %s", info->unit);
+        if (attach)
+                helper_attach_done(m, info->unit, r, "the unit's settings cannot be read");
+}
+
+int enforce_set_mode(Manager *m, Unit *u, UnitMode mode) {
+        _cleanup_(denial_done) Denial denial = {};
+        UnitPolicy *policy = u->policy;
+
+        if (!policy) /* denied for its settings: a mode does not change that */
+                return -EINVAL;
+        u->mode_override = mode;
+        return unit_put_in_force(m, u, policy, &denial);
+}
+
+void enforce_refresh_all(Manager *m) {
+        for (Unit *u = m->units.first; u; u = u->next) {
+                _cleanup_(denial_done) Denial denial = {};
+
+                if (u->remnant || !u->policy)
+                        continue;
+                if (unit_put_in_force(m, u, u->policy, &denial) < 0)
+                        log_error("%s stays closed", u->name);
+        }
+}
+
+void enforce_profile_failed(Manager *m, const Profile *p) {
+        for (Unit *u = m->units.first; u; u = u->next) {
+                _cleanup_(denial_done) Denial denial = {};
+
+                if (u->profile != p || !u->policy)
+                        continue;
+                if (unit_put_in_force(m, u, u->policy, &denial) < 0)
+                        log_error("%s stays closed", u->name);
+        }
+}
+
+void enforce_refresh_tokens(Manager *m) {
+        for (Unit *u = m->units.first; u; u = u->next) {
+                _cleanup_(denial_done) Denial denial = {};
+                int r;
+
+                if (u->state == UNIT_DENIED || !u->policy)
+                        continue;
+                r = make_token(m, u, &denial);
+                if (r < 0)
+                        log_error_errno(r, "Cannot make a new token for %s", u->name);
+                else
+                        datapath_send_unit(m, u);
+        }
+}

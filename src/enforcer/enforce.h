@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* The life of a unit: met, evaluated, enforced, changed, ended. Order towards the kernel is always: closed first, opened last. */
+
+#include "enforcer/load.h"
+#include "enforcer/manager.h"
+
+#define ENFORCE_FLAGS_THAT_DENY (HELPER_UNIT_OWN_NETWORK | HELPER_UNIT_TOO_DEEP | HELPER_UNIT_FOREIGN_LISTENER)
+
+/* Read its settings and put them in force. attach: a client waits for the answer. */
+void enforce_evaluate(Manager *m, const HelperUnit *info, bool attach);
+/* What the helper tells. */
+void enforce_event(Manager *m, const HelperUnit *info);                 /* its state changed */
+void enforce_gone(Manager *m, const char *unit, const char *cause);
+void enforce_detached(Manager *m, const char *unit);                    /* its attach unit was stopped */
+void enforce_listed(Manager *m);                                        /* all loaded units were told: who was not among them is gone */
+
+_must_use_ int enforce_set_mode(Manager *m, Unit *u, UnitMode mode);    /* DEFAULT ends the override. -EINVAL: denied for its settings */
+void enforce_refresh_all(Manager *m);                                   /* keys changed: states and tokens anew */
+void enforce_refresh_tokens(Manager *m);                                /* time passed: the same tokens with new dates */
+void enforce_profile_failed(Manager *m, const Profile *p);

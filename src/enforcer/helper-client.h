@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* What the enforcer asks of the helper (ipc/helper-protocol.h). Requests go out in order and are answered in order of their completion; whoever needs the answer
+ * gives a callback. Without a connection nothing is sent: on the next one everything is told anew. */
+
+#include <stdint.h>
+
+#include "enforcer/manager.h"
+
+_must_use_ int helper_client_start(Manager *m, int fd); /* fd: connected socket or -1 */
+
+/* userdata of an answer that concerns a unit is its index (units_find_index()), never a pointer: the unit may be gone by then. */
+_must_use_ int helper_enforce(Manager *m, const Unit *u, link_answer_t answer);
+_must_use_ int helper_close(Manager *m, const Unit *u, link_answer_t answer);
+_must_use_ int helper_release(Manager *m, uint64_t cgroup_id, uint32_t index, uint32_t flags, link_answer_t answer); /* flags: 0 or HELPER_RELEASE_UNLABELLED */
+void helper_attach_done(Manager *m, const char *unit, int result, const char *reason);
+void helper_local_accept(Manager *m, uint32_t client, uint32_t server, uint16_t port);
+void helper_local_forget(Manager *m, uint32_t index);
+void helper_send_config(Manager *m); /* options and networks */
+void helper_list_units(Manager *m);  /* evaluates each that comes, then enforce_listed() */
+_must_use_ int helper_request(Manager *m, HelperType type, const char *unit, uint64_t usec, link_answer_t answer, void *userdata);
+
+/* For requests whose refusal can only be logged; userdata is a static string that names them. */
+void helper_log_answer(Link *l, const LinkMessage *msg, int result, void *userdata);
+Manager *helper_manager(Link *l);

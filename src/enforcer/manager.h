@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* Everything the process holds, and who talks to whom. One thread, one event loop; nothing here waits for anybody. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <systemd/sd-bus.h>
+#include <systemd/sd-event.h>
+
+#include "enforcer/file-cache.h"
+#include "enforcer/flows.h"
+#include "enforcer/keys.h"
+#include "enforcer/link.h"
+#include "enforcer/names.h"
+#include "enforcer/peer.h"
+#include "enforcer/profile.h"
+#include "enforcer/resolve.h"
+#include "enforcer/unit.h"
+#include "ipc/datapath-protocol.h"
+#include "ipc/helper-protocol.h"
+#include "policy/config.h"
+
+typedef struct Load Load;
+typedef struct PolkitQuery PolkitQuery;
+
+typedef struct Manager {
+        sd_event *event;
+        sd_event_source *refresh_timer;  /* unit tokens */
+        sd_event_source *release_timer;  /* remnants */
+        sd_event_source *ready_timer;
+        sd_event_source *bus_timer;
+        sd_event_source *clock_io;       /* the wall clock was set: tokens bear wrong dates */
+
+        Link *helper, *datapath;
+        bool helper_ready, datapath_ready; /* HELLO came, with our version */
+        HelperState helper_state;
+        DatapathCounters counters;
+        uint64_t n_flows_lost;
+
+        sd_bus *bus;
+        PolkitQuery *polkit_queries;
+
+        char hostname[256];
+        char machine_id[33];
+        uint8_t node[16];
+        char *runtime_directory;         /* NULL: nothing survives a restart */
+
+        Config config;
+        char *config_fault;              /* not NULL: configuration or key cannot be used, every unit is denied and this is why */
+        Keys *keys;
+        Peers *peers;
+        Names *rules;
+        Units units;
+        Profile *profiles;
+        uint32_t last_profile;
+        FileCache *files;
+        Load *loads;
+        FlowLog flows;
+        bool ready;
+} Manager;
+
+typedef struct ManagerOptions {
+        const char *credentials;         /* $CREDENTIALS_DIRECTORY, may be NULL */
+        const char *runtime_directory;   /* $RUNTIME_DIRECTORY, may be NULL */
+        const char *config_root;         /* "" or a prefix to /etc, /run, /usr/lib */
+        int helper_fd, datapath_fd;      /* connected sockets, or -1: the usual paths */
+        bool no_bus;
+} ManagerOptions;
+
+_must_use_ int manager_new(const ManagerOptions *options, Manager **ret);
+Manager *manager_free(Manager *m);
+DEFINE_CLEANUP(Manager *, manager_free);
+_must_use_ int manager_run(Manager *m);
+
+/* The bus came up, the helper answered, or waiting for either has lasted long enough: tell PID 1 that we are ready, once. */
+void manager_set_ready(Manager *m);
+void manager_update_status(Manager *m);
+
+/* Configuration, keys and every loaded unit once more. -EINVAL: the configuration has faults and the one in force stays in force; *ret_text says which (yours). */
+_must_use_ int manager_reload(Manager *m, char **ret_text);

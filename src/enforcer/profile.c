@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "enforcer/profile.h"
+
+#include <errno.h>
+
+#include "enforcer/enforce.h"
+#include "enforcer/helper-client.h"
+#include "util/log.h"
+
+static Profile *profile_find(Manager *m, uint32_t id) {
+        for (Profile *p = m->profiles; p; p = p->next)
+                if (p->id == id)
+                        return p;
+        return NULL;
+}
+
+static void *id_to_pointer(uint32_t id) {
+        return (void *) (uintptr_t) id;
+}
+
+static void on_entry(Link *l, const LinkMessage *msg, int result, void *userdata) {
+        Manager *m = helper_manager(l);
+        Profile *p = profile_find(m, (uint32_t) (uintptr_t) userdata);
+
+        if (msg || result >= 0 || result == -EEXIST || result == -ECONNRESET || !p || p->failed)
+                return;
+        log_error_errno(result, "The helper refuses an access list");
+        p->failed = true;
+        enforce_profile_failed(m, p);
+}
+
+static int profile_send_list(Profile *p, const AclList *list, HelperAclDirection direction) {
+        for (size_t i = 0; i < list->n_entries; i++) {
+                const AclEntry *e = &list->entries[i];
+                HelperAcl request = {
+                        .header.type = HELPER_ACL_ADD, .profile = p->id, .direction = direction, .reject = e->reject,
+                        .family = e->network.family, .address = e->network.address, .prefix_len = e->network.prefix_len,
+                        .protocol = e->protocol, .port_first = e->port_first, .port_last = e->port_last,
+                };
+                int r = link_request(p->manager->helper, &request, sizeof(request), -1, on_entry, id_to_pointer(p->id));
+
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int profile_send_remove(Profile *p) {
+        HelperAcl request = { .header.type = HELPER_PROFILE_REMOVE, .profile = p->id };
+
+        return link_request(p->manager->helper, &request, sizeof(request), -1, helper_log_answer, (void *) "removal of a profile");
+}
+
+/* A profile of this number may be left from an enforcer before us. It goes away first; if a unit still uses it, adding to it would widen that
+ * unit's list, so numbers begin at random and this is not met. */
+static void profile_send(Profile *p) {
+        int r;
+
+        if (!p->manager->helper_ready)
+                return;
+        r = profile_send_remove(p);
+        if (r >= 0)
+                r = profile_send_list(p, &p->accept_from, HELPER_ACL_ACCEPT_FROM);
+        if (r >= 0)
+                r = profile_send_list(p, &p->connect_to, HELPER_ACL_CONNECT_TO);
+        if (r < 0 && r != -ENOTCONN) {
+                log_error_errno(r, "Cannot tell the helper an access list");
+                p->failed = true;
+        }
+}
+
+void profiles_send(Manager *m) {
+        for (Profile *p = m->profiles; p; p = p->next) {
+                p->failed = false;
+                profile_send(p);
+        }
+}
+
+static void profile_destroy(Profile *p) {
+        acl_list_done(&p->accept_from);
+        acl_list_done(&p->connect_to);
+        free(p);
+}
+
+static int profile_take_id(Manager *m, uint32_t *ret) {
+        for (unsigned i = 0; i < PROFILES_MAX; i++) {
+                m->last_profile = m->last_profile % 0xffffffu + 1;
+                if (!profile_find(m, m->last_profile)) {
+                        *ret = m->last_profile;
+                        return 0;
+                }
+        }
+        return -ENOSPC;
+}
+
+static int profile_new(Manager *m, const AclList *accept_from, const AclList *connect_to, Profile **ret) {
+        Profile *p = calloc(1, sizeof(*p));
+        int r;
+
+        if (!p)
+                return -ENOMEM;
+        p->manager = m;
+        p->n_ref = 1;
+        r = profile_take_id(m, &p->id);
+        if (r >= 0)
+                r = acl_list_merge(&p->accept_from, accept_from);
+        if (r >= 0)
+                r = acl_list_merge(&p->connect_to, connect_to);
+        if (r < 0) {
+                profile_destroy(p);
+                return r;
+        }
+        p->next = m->profiles;
+        m->profiles = p;
+        profile_send(p);
+        *ret = p;
+        return 0;
+}
+
+int profile_acquire(Manager *m, const AclList *accept_from, const AclList *connect_to, Profile **ret) {
+        if (accept_from->n_entries == 0 && connect_to->n_entries == 0) {
+                *ret = NULL;
+                return 0;
+        }
+        for (Profile *p = m->profiles; p; p = p->next)
+                if (acl_list_equal(&p->accept_from, accept_from) && acl_list_equal(&p->connect_to, connect_to)) {
+                        p->n_ref++;
+                        *ret = p;
+                        return 0;
+                }
+        return profile_new(m, accept_from, connect_to, ret);
+}
+
+Profile *profile_release(Profile *p) {
+        if (!p || --p->n_ref > 0)
+                return NULL;
+        for (Profile **slot = &p->manager->profiles; *slot; slot = &(*slot)->next)
+                if (*slot == p) {
+                        *slot = p->next;
+                        break;
+                }
+        if (p->manager->helper_ready && profile_send_remove(p) < 0)
+                log_warning("Cannot tell the helper to forget an access list");
+        profile_destroy(p);
+        return NULL;
+}

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "enforcer/record.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "enforcer/bus.h"
+#include "enforcer/helper-client.h"
+#include "ipc/record.h"
+#include "util/log.h"
+
+/* Of one unit; the rest is counted and said with the next one. A flood shall not push the day's other entries out of the journal. */
+#define JOURNAL_BURST 10u
+#define JOURNAL_INTERVAL_USEC (10 * USEC_PER_SEC)
+
+static void copy_clean(char *to, size_t size, const char *from) {
+        size_t n = 0;
+
+        for (; from && from[n] && n < size - 1; n++)
+                to[n] = from[n] >= 0x20 && from[n] < 0x7f ? from[n] : '?';
+        to[n] = 0;
+}
+
+static bool journal_may(Unit *u) {
+        usec_t now_usec = clock_boottime_usec();
+
+        if (now_usec >= u->journal_from_usec + JOURNAL_INTERVAL_USEC) {
+                u->journal_from_usec = now_usec;
+                u->journal_burst = 0;
+        }
+        if (u->journal_burst >= JOURNAL_BURST) {
+                u->n_suppressed++;
+                return false;
+        }
+        u->journal_burst++;
+        return true;
+}
+
+static void on_recorded(Link *l, const LinkMessage *msg, int result, void *userdata) {
+        _cleanup_free_ HelperRecord *record = userdata;
+        int r;
+
+        if (msg) {
+                TAKE_PTR(record);
+                return;
+        }
+        if (result >= 0)
+                return;
+        r = record_write(record); /* under our own uid: journalctl -u does not show it, a search for its MESSAGE_ID does */
+        if (r < 0)
+                log_error_errno(r, "Cannot write to the journal");
+}
+
+static void journal_send(Manager *m, const HelperRecord *record) {
+        HelperRecord *copy = malloc(sizeof(*copy));
+        int r;
+
+        if (!copy) {
+                log_error("Out of memory for a journal entry");
+                return;
+        }
+        *copy = *record;
+        copy->header = (HelperHeader) { .type = HELPER_RECORD };
+        r = m->helper_ready ? link_request(m->helper, copy, sizeof(*copy), -1, on_recorded, copy) : -ENOTCONN;
+        if (r >= 0)
+                return;
+        r = record_write(copy);
+        if (r < 0)
+                log_error_errno(r, "Cannot write to the journal");
+        free(copy);
+}
+
+static void journal_flow(Manager *m, Unit *u, const Flow *f) {
+        const DatapathFlow *r = &f->record;
+        HelperRecord record = {
+                .kind = HELPER_RECORD_FLOW,
+                .family = r->family,
+                .protocol = r->protocol,
+                .connect = r->direction == DATAPATH_CONNECT,
+                .observed = r->verdict == DATAPATH_FLOW_WOULD_REJECT,
+                .claimed = f->claimed,
+                .sport = r->sport,
+                .dport = r->dport,
+                .saddr = r->saddr,
+                .daddr = r->daddr,
+        };
+
+        if (!journal_may(u))
+                return;
+        record.suppressed = (uint32_t) MIN(u->n_suppressed, (uint64_t) UINT32_MAX);
+        u->n_suppressed = 0;
+        copy_clean(record.unit, sizeof(record.unit), u->name);
+        copy_clean(record.peer_unit, sizeof(record.peer_unit), f->peer_unit);
+        copy_clean(record.reason, sizeof(record.reason), reason_to_string(r->reason));
+        copy_clean(record.rule, sizeof(record.rule), names_string(m->rules, r->rule));
+        copy_clean(record.text, sizeof(record.text), f->peer_labels);
+        journal_send(m, &record);
+}
+
+void record_settings(Manager *m, const Unit *u) {
+        HelperRecord record = { .kind = HELPER_RECORD_SETTINGS };
+
+        copy_clean(record.unit, sizeof(record.unit), u->name);
+        copy_clean(record.reason, sizeof(record.reason), reason_to_string(u->reason));
+        copy_clean(record.text, sizeof(record.text), u->reason_text);
+        journal_send(m, &record);
+}
+
+static const char *peer_unit_tag(const TagSet *tags) {
+        size_t n;
+        const Tag *t = tag_set_find(tags, "@sys:unit", &n);
+
+        return n > 0 ? t->value : "";
+}
+
+static int flow_fill(Manager *m, const DatapathFlow *record, Flow *f) {
+        const Unit *u = units_find_index(&m->units, record->unit), *local_peer = units_find_index(&m->units, record->peer_unit);
+        const Peer *peer = record->peer ? peers_find_id(m->peers, record->peer) : NULL;
+        const TagSet *tags = local_peer && local_peer->policy ? &local_peer->policy->labels : peer ? &peer->tags : NULL;
+
+        f->record = *record;
+        f->claimed = (record->flags & DATAPATH_FLOW_CLAIMED) || (peer && !peer->verified);
+        f->unit = strdup(u ? u->name : "");
+        f->peer_unit = local_peer ? strdup(local_peer->name) : peer ? tag_escape(peer_unit_tag(&peer->tags)) : strdup("");
+        f->peer_labels = tags ? tag_set_format(tags) : strdup("");
+        return f->unit && f->peer_unit && f->peer_labels ? 0 : -ENOMEM;
+}
+
+void record_flow(Manager *m, const DatapathFlow *record) {
+        Unit *u = units_find_index(&m->units, record->unit);
+        const Flow *kept;
+        Flow f = {};
+
+        if (record->family != AF_INET && record->family != AF_INET6)
+                return;
+        if (flow_fill(m, record, &f) < 0) {
+                free(f.unit);
+                free(f.peer_unit);
+                free(f.peer_labels);
+                m->n_flows_lost++;
+                return;
+        }
+        kept = flow_log_add(&m->flows, &f);
+        if (!kept || record->verdict == DATAPATH_FLOW_ACCEPT)
+                return;
+        bus_emit_denied(m, kept);
+        if (u)
+                journal_flow(m, u, kept);
+}
