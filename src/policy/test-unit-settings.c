@@ -125,7 +125,7 @@ static void settings_are_read_as_systemd_reads_a_unit_file(void **state) {
                 /* access lists */
                 { X "TriremeAcceptFrom=192.0.2.0/24 tcp/22\n", " from{192.0.2.0/24 6/22-22}" },
                 { X "TriremeAcceptFrom=192.0.2.7 tcp\nTriremeAcceptFrom=2001:db8::/32 udp/53,5000-5010\n",
-                  " from{2001:db8::/32 17/53-53; 2001:db8::/32 17/5000-5010; 192.0.2.7/32 6/0-65535}" },
+                  " from{192.0.2.7/32 6/0-65535; 2001:db8::/32 17/53-53; 2001:db8::/32 17/5000-5010}" },
                 { X "TriremeConnectTo=0.0.0.0/0 udp/53 icmp\nTriremeConnectTo=::/0 icmp6 tcp/1:65535\n",
                   " to{0.0.0.0/0 17/53-53; 0.0.0.0/0 1/0-65535; ::/0 58/0-65535; ::/0 6/1-65535}" },
                 { X "TriremeAcceptFrom=\n", " from!{}" },
