@@ -64,7 +64,8 @@ static struct in6_addr address_from_diag(uint8_t family, const __be32 id[static 
         return a;
 }
 
-int diag_find_write(const DiagSocket *s, uint32_t seq, void *buf, size_t size) {
+static int diag_socket_write(const DiagSocket *s, uint16_t type, uint16_t flags, const uint32_t cookie[static 2], uint32_t seq,
+                             void *buf, size_t size) {
         struct inet_diag_req_v2 request = {
                 .sdiag_family = s->family,
                 .sdiag_protocol = s->protocol,
@@ -73,7 +74,7 @@ int diag_find_write(const DiagSocket *s, uint32_t seq, void *buf, size_t size) {
                         .idiag_sport = htons(s->sport),
                         .idiag_dport = htons(s->dport),
                         .idiag_if = s->ifindex,
-                        .idiag_cookie = { INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE },
+                        .idiag_cookie = { cookie[0], cookie[1] },
                 },
         };
         NetlinkWriter w;
@@ -82,30 +83,18 @@ int diag_find_write(const DiagSocket *s, uint32_t seq, void *buf, size_t size) {
                 return -EINVAL;
         address_to_diag(s->family, &s->saddr, request.id.idiag_src);
         address_to_diag(s->family, &s->daddr, request.id.idiag_dst);
-        diag_begin(&w, SOCK_DIAG_BY_FAMILY, 0, seq, &request, buf, size);
+        diag_begin(&w, type, flags, seq, &request, buf, size);
         return netlink_finish(&w);
 }
 
-int diag_destroy_write(const DiagSocket *s, uint32_t seq, void *buf, size_t size) {
-        struct inet_diag_req_v2 request = {
-                .sdiag_family = s->family,
-                .sdiag_protocol = s->protocol,
-                .idiag_states = UINT32_MAX,
-                .id = {
-                        .idiag_sport = htons(s->sport),
-                        .idiag_dport = htons(s->dport),
-                        .idiag_if = s->ifindex,
-                        .idiag_cookie = { s->cookie[0], s->cookie[1] },
-                },
-        };
-        NetlinkWriter w;
+int diag_find_write(const DiagSocket *s, uint32_t seq, void *buf, size_t size) {
+        static const uint32_t any[2] = { INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE };
 
-        if ((s->family != AF_INET && s->family != AF_INET6) || s->protocol == 0)
-                return -EINVAL;
-        address_to_diag(s->family, &s->saddr, request.id.idiag_src);
-        address_to_diag(s->family, &s->daddr, request.id.idiag_dst);
-        diag_begin(&w, SOCK_DESTROY, NLM_F_ACK, seq, &request, buf, size);
-        return netlink_finish(&w);
+        return diag_socket_write(s, SOCK_DIAG_BY_FAMILY, 0, any, seq, buf, size);
+}
+
+int diag_destroy_write(const DiagSocket *s, uint32_t seq, void *buf, size_t size) {
+        return diag_socket_write(s, SOCK_DESTROY, NLM_F_ACK, s->cookie, seq, buf, size);
 }
 
 /* NLMSG_ERROR and NLMSG_DONE both begin with an errno; 0 is the end without one. */
