@@ -140,7 +140,9 @@ static Action client_bare(Handshake *h, const HandshakeInput *in, Flow *f) {
                 return a;
         }
         f->state = FLOW_CLIENT_STRANGER;
-        return action_strip(VERDICT_STRANGER, &in->packet);
+        a = action_strip(VERDICT_STRANGER, &in->packet);
+        a.unit = f->unit; /* the table knows the flow by its mark only */
+        return a;
 }
 
 /* A repetition of what our kernel has already: TCP answers with an ACK, which must carry our message again. */

@@ -129,7 +129,9 @@ static Action syn_judge(Handshake *h, Syn *s) {
         };
         if (!handshake_judge(h, in, &judge, &judged))
                 return handshake_ask(h, &judge, known);
-        if (!judged.verified || !judged.decision.allow)
+        if (!judged.verified)
+                return syn_refuse_for(h, s, (Reason) judged.decision.reason);
+        if (!judged.decision.allow)
                 return syn_refuse(h, s, &judged.decision, judged.peer);
         if (s->unit->token_len == 0)
                 return syn_refuse_for(h, s, REASON_INTERNAL); /* nothing to answer with */

@@ -78,11 +78,11 @@ DatapathDecision decision_refused(const Unit *unit, Reason reason) {
 static bool judge_from_answer(Handshake *h, const HandshakeInput *in, const JudgeInput *judge, Judged *ret) {
         const DatapathResolved *a = in->answer;
 
-        if (memcmp(a->token_hash, judge->token_hash, DATAPATH_HASH_SIZE) != 0)
-                return false;
         *ret = (Judged) { .decision = a->decision, .peer = a->peer };
         if (!a->verified)
                 return true;
+        if (memcmp(a->token_hash, judge->token_hash, DATAPATH_HASH_SIZE) != 0)
+                return false;
         memcpy(ret->peer_dh, a->peer_dh, sizeof(ret->peer_dh));
         ret->pair = peer_cache_pair(h->peers, judge->our_dh, ret->peer_dh, in->now);
         ret->verified = ret->pair != NULL;
@@ -193,6 +193,8 @@ static Action step_tcp(Handshake *h, const HandshakeInput *in) {
                 return handshake_local(h, in);
         if (in->kind == REQUEST_REPEAT && !(p->flags & TCP_FLAG_SYN))
                 return is_stray_ack_message(p) ? action_strip(VERDICT_PASS, p) : action_accept(VERDICT_PASS);
+        if (in->kind == REQUEST_REPEAT && !(p->flags & TCP_FLAG_ACK))
+                return action_strip(VERDICT_PASS, p); /* a SYN on a live connection: TCP refuses it */
         switch (p->flags & (TCP_FLAG_SYN | TCP_FLAG_ACK | TCP_FLAG_RST | TCP_FLAG_FIN)) {
         case TCP_FLAG_SYN:
                 return input ? handshake_server_syn(h, in) : handshake_client_syn(h, in);
@@ -205,7 +207,7 @@ static Action step_tcp(Handshake *h, const HandshakeInput *in) {
         }
 }
 
-Action handshake_step(Handshake *h, const HandshakeInput *in) {
+static Action step(Handshake *h, const HandshakeInput *in) {
         switch (in->kind) {
         case REQUEST_RECORD_ACL:
         case REQUEST_RECORD_UNMARKED:
@@ -220,6 +222,14 @@ Action handshake_step(Handshake *h, const HandshakeInput *in) {
         default:
                 return action_drop(h, DATAPATH_COUNTER_MALFORMED);
         }
+}
+
+Action handshake_step(Handshake *h, const HandshakeInput *in) {
+        Action a = step(h, in);
+
+        if (a.unit == 0)
+                a.unit = in->unit;
+        return a;
 }
 
 int handshake_expire(Handshake *h, usec_t now, DatapathFlow *ret) {

@@ -55,6 +55,7 @@ typedef struct Action {
         ActionType type;
         ActionEdit edit;
         uint8_t verdict;               /* VERDICT_* */
+        uint32_t unit;                 /* whose the packet is, where known: VERDICT_STRANGER* must name it */
         bool known;                    /* ASK: about a peer that proved itself, or local: it may use the room kept free for those */
         const uint8_t *payload;        /* valid until the next step */
         size_t payload_len;

@@ -82,8 +82,7 @@ static uint32_t packet_new(PendingSet *s) {
         return link;
 }
 
-int pending_set_add(PendingSet *s, const DatapathResolve *question, bool known, const QueueMsg *msg, uint32_t unit, usec_t now,
-                    uint32_t *ret_serial) {
+int pending_set_add(PendingSet *s, const DatapathResolve *question, bool known, const QueueMsg *msg, usec_t now, uint32_t *ret_serial) {
         bool room = s->free != 0 || s->n_touched < PENDING_PACKETS_MAX;
         PendingPacket *p;
         uint32_t link;
@@ -104,7 +103,6 @@ int pending_set_add(PendingSet *s, const DatapathResolve *question, bool known, 
         p->question = q->serial;
         p->next = 0;
         p->msg = *msg;
-        p->unit = unit;
         memcpy(p->data, msg->payload, msg->payload_len);
         if (q->last != 0)
                 s->packets[q->last - 1].next = link;

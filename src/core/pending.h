@@ -22,7 +22,6 @@
 typedef struct PendingPacket {
         uint32_t question, next;       /* links, see pending.c */
         QueueMsg msg;                  /* msg.payload points to data */
-        uint32_t unit;                 /* found for it, 0: as msg says */
         uint8_t data[PENDING_PACKET_SIZE];
 } PendingPacket;
 
@@ -34,8 +33,7 @@ DEFINE_CLEANUP(PendingSet *, pending_set_free);
 
 /* Keeps msg until question is answered. Returns 1: it is new, has been given the serial in *ret_serial and must be sent; 0: the same was asked already;
  * -ENOBUFS: no room; -EMSGSIZE: the packet is larger than any that needs an answer. */
-_must_use_ int pending_set_add(PendingSet *s, const DatapathResolve *question, bool known, const QueueMsg *msg, uint32_t unit, usec_t now,
-                               uint32_t *ret_serial);
+_must_use_ int pending_set_add(PendingSet *s, const DatapathResolve *question, bool known, const QueueMsg *msg, usec_t now, uint32_t *ret_serial);
 /* The question of this serial, or NULL (never asked, or too late). */
 const DatapathResolve *pending_set_question(const PendingSet *s, uint32_t serial);
 /* Takes one packet that waits for this serial: copied to *ret, whose msg.payload then points into it. 0: none left, and the question is gone. */

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* packet_dispatch() is the way of a packet, on one screen. */
+
+#include <errno.h>
+
+#include "datapath/datapath.h"
+#include "ipc/marks.h"
+#include "util/log.h"
+
+#define LOOPBACK_IFINDEX 1u /* the kernel gives it to lo in each network namespace, first of all */
+
+static void packet_drop(Datapath *d, const QueueMsg *msg, DatapathCounter counter) {
+        d->handshake.counters[counter]++;
+        queue_drop(&d->queue, msg);
+}
+
+/* The client's index from the conntrack mark that the table copied to the packet's. */
+static uint32_t client_index(const Datapath *d, const QueueMsg *msg) {
+        if (d->mark_mask == 0)
+                return 0;
+        return ((msg->mark & d->mark_mask) >> __builtin_ctz(d->mark_mask) >> CTMARK_INDEX_SHIFT) & UNIT_INDEX_MAX;
+}
+
+/* REQUEST_UNKNOWN_LISTENER, turned into what the table would have asked had it known; or answered here: then false. */
+static bool dispatch_listener(Datapath *d, const QueueMsg *msg, HandshakeInput *in) {
+        const Packet *p = &in->packet;
+        const Endpoints endpoints = { .client = p->saddr, .server = p->daddr, .client_port = p->sport, .server_port = p->dport };
+        const FlowKey key = flow_key(&endpoints, FLOW_SERVER);
+        const Flow *flow = flow_table_get(d->handshake.flows, &key, in->now);
+        bool syn = (p->flags & (TCP_FLAG_SYN | TCP_FLAG_ACK)) == TCP_FLAG_SYN;
+
+        in->kind = REQUEST_HANDSHAKE;
+        if (flow) {
+                in->unit = flow->unit;
+                return true;
+        }
+        switch (listeners_find(&d->listeners, d->handshake.units, p, msg->iif, &in->unit)) {
+        case LISTENER_UNIT:
+                if (syn && in->loopback && client_index(d, msg) != 0)
+                        in->kind = REQUEST_LOCAL;
+                return true;
+        case LISTENER_LIVE: /* TCP answers a SYN with an ACK and the connection goes on (RFC 5961 4.2) */
+                if (syn) {
+                        in->kind = REQUEST_REPEAT;
+                        return true;
+                }
+                break;
+        case LISTENER_NONE:
+                queue_accept(&d->queue, msg, PRIO_MAKE(PRIO_VERDICT, VERDICT_CLEAR, 0), NULL, 0);
+                return false;
+        case LISTENER_UNCLEAR:
+                break;
+        }
+        packet_drop(d, msg, DATAPATH_COUNTER_NO_STATE);
+        return false;
+}
+
+static void packet_ask(Datapath *d, const QueueMsg *msg, bool known, usec_t now) {
+        uint32_t serial;
+        int r;
+
+        if (!d->control.greeted) {
+                packet_drop(d, msg, DATAPATH_COUNTER_NO_ANSWER);
+                return;
+        }
+        r = pending_set_add(d->pending, &d->handshake.question, known, msg, now, &serial);
+        if (r < 0)
+                packet_drop(d, msg, DATAPATH_COUNTER_PENDING_FULL);
+        else if (r > 0 && control_send(&d->control, pending_set_question(d->pending, serial), sizeof(DatapathResolve)) < 0)
+                pending_dispatch(d, serial, NULL, now);
+}
+
+static void packet_accept(Datapath *d, const QueueMsg *msg, const Packet *p, const Action *action) {
+        uint8_t buf[PACKET_MAX];
+        int n = 0;
+
+        if (action->edit == EDIT_PAYLOAD)
+                n = packet_rewrite(p, action->payload, action->payload_len, true, buf, sizeof(buf));
+        else if (action->edit == EDIT_RESET)
+                n = packet_write_reset(p, buf, sizeof(buf));
+        if (n < 0)
+                packet_drop(d, msg, DATAPATH_COUNTER_MALFORMED);
+        else
+                queue_accept(&d->queue, msg, PRIO_MAKE(PRIO_VERDICT, action->verdict, action->unit), n > 0 ? buf : NULL, (size_t) n);
+}
+
+void packet_dispatch(Datapath *d, const QueueMsg *msg, const DatapathResolved *answer, usec_t now) {
+        HandshakeInput in = {
+                .hook = msg->hook,
+                .kind = PRIO_FLAGS(msg->priority) & REQUEST_KIND_MASK,
+                .unit_flags = PRIO_FLAGS(msg->priority) & (uint8_t) ~REQUEST_KIND_MASK,
+                .unit = PRIO_INDEX(msg->priority),
+                .loopback = (msg->hook == QUEUE_HOOK_INPUT ? msg->iif : msg->oif) == LOOPBACK_IFINDEX,
+                .now = now,
+                .answer = answer,
+        };
+        Action action;
+
+        if ((msg->priority & PRIO_MAGIC_MASK) != PRIO_REQUEST || packet_parse(msg->payload, msg->payload_len, &in.packet) < 0 ||
+            crypto_random(in.nonce, sizeof(in.nonce)) < 0) {
+                packet_drop(d, msg, DATAPATH_COUNTER_MALFORMED);
+                return;
+        }
+        if (in.kind == REQUEST_UNKNOWN_LISTENER && !dispatch_listener(d, msg, &in))
+                return;
+        if (in.kind == REQUEST_LOCAL)
+                in.client = client_index(d, msg);
+        if (in.hook == QUEUE_HOOK_INPUT && in.unit != 0 && (in.packet.flags & TCP_FLAG_SYN))
+                listeners_note(&d->listeners, &in.packet, in.unit);
+
+        action = handshake_step(&d->handshake, &in);
+        switch (action.type) {
+        case ACTION_DROP:
+                queue_drop(&d->queue, msg);
+                break;
+        case ACTION_ACCEPT:
+                packet_accept(d, msg, &in.packet, &action);
+                break;
+        case ACTION_ASK:
+                if (answer) /* it did not answer what this packet needs */
+                        packet_drop(d, msg, DATAPATH_COUNTER_NO_ANSWER);
+                else
+                        packet_ask(d, msg, action.known, now);
+                break;
+        }
+        for (size_t i = 0; i < action.n_records; i++)
+                records_add(&d->records, &d->control, &action.records[i], now);
+}
+
+void pending_dispatch(Datapath *d, uint32_t serial, const DatapathResolved *answer, usec_t now) {
+        PendingPacket p;
+
+        while (pending_set_take(d->pending, serial, &p))
+                if (answer)
+                        packet_dispatch(d, &p.msg, answer, now);
+                else
+                        packet_drop(d, &p.msg, DATAPATH_COUNTER_NO_ANSWER);
+}
