@@ -34,6 +34,7 @@ typedef struct AclEntry {
         IpNetwork network;
         uint8_t protocol;               /* IPPROTO_TCP, _UDP, _ICMP, _ICMPV6; 0: any (AclWants allows it) */
         bool reject;
+        bool log;                       /* JSON action 8: record what it accepts, too */
         uint16_t port_first, port_last; /* host order, inclusive; icmp and "any": 0, 65535 */
         char *name;                     /* "FILE:LINE", the rule's name */
 } AclEntry;

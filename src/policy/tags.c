@@ -329,7 +329,8 @@ static uint32_t code_point(const uint8_t *s, size_t n) {
         return c;
 }
 
-char *tag_escape(const char *s) {
+/* also: ASCII characters to escape besides the control characters. */
+static char *escape(const char *s, const char *also) {
         size_t left = strlen(s);
         char *escaped = malloc(4 * left + 1), *out = escaped;
 
@@ -337,7 +338,7 @@ char *tag_escape(const char *s) {
                 return NULL;
         while (left > 0) {
                 size_t n = utf8_sequence_length(s, left), step = MAX(n, (size_t) 1);
-                bool plain = n == 1 ? *s > 0x20 && *s < 0x7f && !strchr("\"'\\", *s)
+                bool plain = n == 1 ? *s >= 0x20 && *s < 0x7f && !strchr(also, *s)
                                     : n > 1 && !is_deceptive(code_point((const uint8_t *) s, n));
 
                 for (size_t i = 0; i < step; i++)
@@ -350,6 +351,14 @@ char *tag_escape(const char *s) {
         }
         *out = '\0';
         return escaped;
+}
+
+char *tag_escape(const char *s) {
+        return escape(s, " \"'\\");
+}
+
+char *text_escape(const char *s) {
+        return escape(s, "\\");
 }
 
 char *tag_format(const Tag *t) {
