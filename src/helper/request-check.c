@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "helper/request.h"
+
+#include <errno.h>
+
+#include "helper/cgroup.h"
+#include "helper/table.h"
+#include "ipc/record.h"
+
+#define INDEX_VALID(i) ((i) >= 1 && (i) <= UNIT_INDEX_MAX)
+
+static bool text_valid(const char *s, size_t size) {
+        for (size_t i = 0; i < size; i++) {
+                if (!s[i])
+                        return true;
+                if (s[i] < 0x20 || s[i] > 0x7e)
+                        return false;
+        }
+        return false;
+}
+
+/* A unit name, or nothing where none is needed. */
+static bool unit_valid(const char unit[static HELPER_UNIT_NAME_MAX], bool needed) {
+        if (!memchr(unit, '\0', HELPER_UNIT_NAME_MAX))
+                return false;
+        return unit[0] ? unit_name_is_valid(unit) : !needed;
+}
+
+static int check_hello(const void *packet) {
+        const HelperHello *h = packet;
+
+        return h->version == HELPER_PROTOCOL_VERSION && h->reserved == 0 ? 0 : -EINVAL;
+}
+
+static int check_request(const void *packet) {
+        const HelperRequest *r = packet;
+        bool needs_unit = r->header.type == HELPER_GET_UNIT || r->header.type == HELPER_OPEN_UNIT_FILES;
+
+        return unit_valid(r->unit, needs_unit) ? 0 : -EINVAL;
+}
+
+static int check_unit_request(const void *packet) {
+        const HelperUnitRequest *r = packet;
+        bool needs_unit = r->header.type == HELPER_CLOSE_UNIT || r->header.type == HELPER_ATTACH_DONE;
+
+        if (!unit_valid(r->unit, needs_unit) || !text_valid(r->reason, sizeof(r->reason)) || r->index > UNIT_INDEX_MAX || r->result > 0 ||
+            r->profile > PROFILE_MAX || (r->flags & ~(uint32_t) (REQUEST_UNIT_OBSERVE | REQUEST_UNIT_CLOSED)))
+                return -EINVAL;
+        switch (r->header.type) {
+        case HELPER_ENFORCE_UNIT:
+                return r->cgroup_id != 0 && INDEX_VALID(r->index) ? 0 : -EINVAL;
+        case HELPER_RELEASE_UNIT:
+        case HELPER_LIST_SOCKETS:
+                return r->cgroup_id != 0 ? 0 : -EINVAL;
+        default:
+                return 0;
+        }
+}
+
+static int check_acl(const void *packet) {
+        const HelperAcl *a = packet;
+        Box box;
+
+        if (a->header.type == HELPER_PROFILE_REMOVE)
+                return a->profile >= 1 && a->profile <= PROFILE_MAX ? 0 : -EINVAL;
+        return request_box_of_acl(a, &box);
+}
+
+static int check_network(const void *packet) {
+        const HelperNetwork *n = packet;
+        Box box;
+
+        if (n->header.type == HELPER_NETWORK_CLEAR)
+                return n->kind >= HELPER_NETWORK_TARGET && n->kind <= HELPER_NETWORK_FAILSAFE ? 0 : -EINVAL;
+        return request_box_of_network(n, &box);
+}
+
+static int check_local(const void *packet) {
+        const HelperLocal *l = packet;
+        bool forget = l->header.type == HELPER_LOCAL_FORGET;
+
+        if (l->reserved != 0 || l->port > UINT16_MAX || l->client > UNIT_INDEX_MAX || l->server > UNIT_INDEX_MAX)
+                return -EINVAL;
+        return forget || (l->client != 0 && l->server != 0) ? 0 : -EINVAL;
+}
+
+static int check_socket(const void *packet) {
+        const HelperSocket *s = packet;
+
+        if ((s->family != AF_INET && s->family != AF_INET6) || s->protocol != IPPROTO_TCP || s->sport == 0 || s->dport == 0)
+                return -EINVAL;
+        return s->header.type == HELPER_CUT_FLOW || s->cgroup_id != 0 ? 0 : -EINVAL;
+}
+
+static int check_scope(const void *packet) {
+        const HelperScope *s = packet;
+
+        return s->reserved == 0 ? 0 : -EINVAL;
+}
+
+static int check_options(const void *packet) {
+        const HelperOptions *o = packet;
+        const TableOptions options = { .mark_mask = o->conntrack_mark_mask };
+
+        return table_options_valid(&options) && o->deny_drop <= 1 && o->failure_open <= 1 && o->reserved == 0 ? 0 : -EINVAL;
+}
+
+static int check_record(const void *packet) {
+        const HelperRecord *r = packet;
+        int k = record_check(r);
+
+        return k < 0 ? k : unit_valid(r->unit, true) ? 0 : -EINVAL;
+}
+
+static const struct {
+        RequestShape shape;
+        int (*check)(const void *packet);
+} shapes[_HELPER_TYPE_MAX] = {
+        [HELPER_HELLO] = { { "hello", sizeof(HelperHello), 0, false }, check_hello },
+        [HELPER_LIST_UNITS] = { { "list-units", sizeof(HelperRequest), 0, false }, check_request },
+        [HELPER_GET_UNIT] = { { "get-unit", sizeof(HelperRequest), 0, true }, check_request },
+        [HELPER_OPEN_UNIT_FILES] = { { "open-unit-files", sizeof(HelperRequest), 0, true }, check_request },
+        [HELPER_CLOSE_UNIT] = { { "close-unit", sizeof(HelperUnitRequest), 0, false }, check_unit_request },
+        [HELPER_ENFORCE_UNIT] = { { "enforce-unit", sizeof(HelperUnitRequest), 0, false }, check_unit_request },
+        [HELPER_RELEASE_UNIT] = { { "release-unit", sizeof(HelperUnitRequest), 0, false }, check_unit_request },
+        [HELPER_ACL_ADD] = { { "acl-add", sizeof(HelperAcl), 0, true }, check_acl },
+        [HELPER_PROFILE_REMOVE] = { { "profile-remove", sizeof(HelperAcl), 0, false }, check_acl },
+        [HELPER_NETWORK_ADD] = { { "network-add", sizeof(HelperNetwork), 0, true }, check_network },
+        [HELPER_NETWORK_CLEAR] = { { "network-clear", sizeof(HelperNetwork), 0, false }, check_network },
+        [HELPER_LOCAL_ACCEPT] = { { "local-accept", sizeof(HelperLocal), 0, false }, check_local },
+        [HELPER_LOCAL_FORGET] = { { "local-forget", sizeof(HelperLocal), 0, false }, check_local },
+        [HELPER_ATTACH_DONE] = { { "attach-done", sizeof(HelperUnitRequest), 0, false }, check_unit_request },
+        [HELPER_LIST_SOCKETS] = { { "list-sockets", sizeof(HelperUnitRequest), 0, true }, check_unit_request },
+        [HELPER_CUT_SOCKET] = { { "cut-socket", sizeof(HelperSocket), 0, false }, check_socket },
+        [HELPER_CUT_FLOW] = { { "cut-flow", sizeof(HelperSocket), 0, false }, check_socket },
+        [HELPER_START_SCOPE] = { { "start-scope", sizeof(HelperScope), 1, false }, check_scope },
+        [HELPER_DISARM] = { { "disarm", sizeof(HelperRequest), 0, false }, check_request },
+        [HELPER_ARM] = { { "arm", sizeof(HelperRequest), 0, false }, check_request },
+        [HELPER_SET_OPTIONS] = { { "set-options", sizeof(HelperOptions), 0, false }, check_options },
+        [HELPER_GET_STATE] = { { "get-state", sizeof(HelperRequest), 0, true }, check_request },
+        [HELPER_RECORD] = { { "record", sizeof(HelperRecord), 0, true }, check_record },
+};
+
+const RequestShape *request_shape(uint32_t type) {
+        return type < ELEMENTSOF(shapes) && shapes[type].check ? &shapes[type].shape : NULL;
+}
+
+int request_check(const void *packet, size_t size, size_t n_fds) {
+        const HelperHeader *h = packet;
+        const RequestShape *shape;
+
+        if (size < sizeof(*h))
+                return -EBADMSG;
+        shape = request_shape(h->type);
+        if (!shape || shape->size != size || shape->n_fds != n_fds || h->serial == 0)
+                return -EBADMSG;
+        return shapes[h->type].check(packet);
+}
+
+/* ---- address sets ---- */
+
+static int ports_set(Box *box, uint16_t first, uint16_t last) {
+        if (first > last)
+                return -EINVAL;
+        box_range_from_numbers(&box->range[BOX_PORT], first, last);
+        return 0;
+}
+
+int request_box_of_acl(const HelperAcl *acl, Box *ret) {
+        Box box = { .profile = acl->profile, .family = acl->family };
+        int k;
+
+        if (acl->profile < 1 || acl->profile > PROFILE_MAX || acl->reject > 1 || acl->reserved != 0)
+                return -EINVAL;
+        if (acl->direction == HELPER_ACL_ACCEPT_FROM)
+                box.kind = acl->reject ? BOX_REJECT_FROM : BOX_ACCEPT_FROM;
+        else if (acl->direction == HELPER_ACL_CONNECT_TO)
+                box.kind = acl->reject ? BOX_REJECT_TO : BOX_CONNECT_TO;
+        else
+                return -EINVAL;
+        if (acl->protocol != IPPROTO_TCP && acl->protocol != IPPROTO_UDP && acl->protocol != (acl->family == AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6))
+                return -EINVAL;
+        box_range_from_numbers(&box.range[BOX_PROTOCOL], (uint16_t) acl->protocol, (uint16_t) acl->protocol);
+        k = box_range_from_prefix(&box.range[BOX_ADDRESS], acl->family, &acl->address, acl->prefix_len);
+        if (k >= 0)
+                k = ports_set(&box, acl->port_first, acl->port_last);
+        if (k < 0)
+                return k;
+        *ret = box;
+        return 0;
+}
+
+int request_box_of_network(const HelperNetwork *network, Box *ret) {
+        static const BoxKind kinds[] = { [HELPER_NETWORK_TARGET] = BOX_TARGET, [HELPER_NETWORK_EXCLUDED] = BOX_EXCLUDED, [HELPER_NETWORK_FAILSAFE] = BOX_FAILSAFE };
+        Box box = { .family = network->family };
+        int k;
+
+        if (network->kind < HELPER_NETWORK_TARGET || network->kind > HELPER_NETWORK_FAILSAFE || network->protocol > UINT8_MAX || network->reserved != 0)
+                return -EINVAL;
+        box.kind = kinds[network->kind];
+        k = box_range_from_prefix(&box.range[BOX_ADDRESS], network->family, &network->address, network->prefix_len);
+        if (k < 0)
+                return k;
+        box_range_from_numbers(&box.range[BOX_PROTOCOL], 0, UINT8_MAX);
+        box_range_from_numbers(&box.range[BOX_PORT], 0, UINT16_MAX);
+        if (network->kind == HELPER_NETWORK_FAILSAFE) {
+                if (network->protocol != 0)
+                        box_range_from_numbers(&box.range[BOX_PROTOCOL], (uint16_t) network->protocol, (uint16_t) network->protocol);
+                k = ports_set(&box, network->port_first, network->port_last);
+        }
+        if (k < 0)
+                return k;
+        *ret = box;
+        return 0;
+}

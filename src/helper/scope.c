@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Transient scopes around a process that waits to be attached. */
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "helper/pid1.h"
+#include "util/log.h"
+
+struct ScopeStart {
+        Pid1 *pid1;
+        ScopeStart *next;
+        sd_bus_slot *slot;
+        char *job;             /* object path, once PID 1 has queued it */
+        int pidfd;             /* borrowed */
+        uint32_t pid;
+        bool by_pid;
+        ScopeCallback callback;
+        void *userdata;
+        char name[HELPER_UNIT_NAME_MAX];
+};
+
+static int scope_send(ScopeStart *s);
+
+static void scope_finish(ScopeStart *s, int error) {
+        for (ScopeStart **i = &s->pid1->scopes; *i; i = &(*i)->next)
+                if (*i == s) {
+                        *i = s->next;
+                        break;
+                }
+        s->callback(error, s->userdata);
+        sd_bus_slot_unref(s->slot);
+        free(s->job);
+        free(s);
+}
+
+void pid1_scopes_fail(Pid1 *p, int error) {
+        while (p->scopes)
+                scope_finish(p->scopes, error);
+}
+
+static int on_started(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+        ScopeStart *s = userdata;
+        const char *job;
+        int k;
+
+        s->slot = sd_bus_slot_unref(s->slot);
+        if (sd_bus_message_is_method_error(m, SD_BUS_ERROR_PROPERTY_READ_ONLY) && !s->by_pid) { /* PIDFDs= came with systemd 255 */
+                s->by_pid = true;
+                k = scope_send(s);
+        } else if (sd_bus_message_is_method_error(m, NULL)) {
+                k = -sd_bus_message_get_errno(m);
+                log_warning("PID 1 refuses %s: %s", s->name, sd_bus_message_get_error(m)->message);
+        } else {
+                k = sd_bus_message_read(m, "o", &job);
+                if (k >= 0) {
+                        s->job = strdup(job);
+                        k = s->job ? 0 : -ENOMEM;
+                }
+        }
+        if (k < 0)
+                scope_finish(s, k);
+        return 0;
+}
+
+int on_job_removed(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+        const char *job, *unit, *result;
+        Pid1 *p = userdata;
+        uint32_t id;
+
+        if (sd_bus_message_read(m, "uoss", &id, &job, &unit, &result) < 0)
+                return 0;
+        for (ScopeStart *s = p->scopes; s; s = s->next)
+                if (s->job && streq(s->job, job)) {
+                        scope_finish(s, streq(result, "done") ? 0 : -ECANCELED);
+                        break;
+                }
+        return 0;
+}
+
+static int scope_send(ScopeStart *s) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        int k = sd_bus_message_new_method_call(s->pid1->bus, &m, PID1_NAME, PID1_PATH, PID1_MANAGER, "StartTransientUnit");
+
+        if (k >= 0)
+                k = sd_bus_message_append(m, "ss", s->name, "fail");
+        if (k >= 0)
+                k = sd_bus_message_open_container(m, 'a', "(sv)");
+        if (k >= 0)
+                k = sd_bus_message_append(m, "(sv)(sv)(sv)", "Description", "s", "Command run with Trireme labels", "Slice", "s", "trireme.slice", "CollectMode", "s",
+                                          "inactive-or-failed");
+        if (k >= 0)
+                k = s->by_pid ? sd_bus_message_append(m, "(sv)", "PIDs", "au", 1, s->pid) : sd_bus_message_append(m, "(sv)", "PIDFDs", "ah", 1, s->pidfd);
+        if (k >= 0)
+                k = sd_bus_message_close_container(m);
+        if (k >= 0)
+                k = sd_bus_message_append(m, "a(sa(sv))", 0);
+        if (k >= 0)
+                k = sd_bus_call_async(s->pid1->bus, &s->slot, m, on_started, s, 0);
+        return k;
+}
+
+int pid1_start_scope(Pid1 *p, const char *scope, int pidfd, uint32_t pid, ScopeCallback callback, void *userdata) {
+        ScopeStart *s;
+        int k;
+
+        if (!p->bus)
+                return -ENOTCONN;
+        s = calloc(1, sizeof(*s));
+        if (!s)
+                return -ENOMEM;
+        *s = (ScopeStart) { .pid1 = p, .pidfd = pidfd, .pid = pid, .callback = callback, .userdata = userdata };
+        (void) snprintf(s->name, sizeof(s->name), "%s", scope);
+        k = scope_send(s);
+        if (k < 0) {
+                free(s);
+                return k;
+        }
+        s->next = p->scopes;
+        p->scopes = s;
+        return 0;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* The kernel's sockets, by sock_diag, and its flows, by ctnetlink: which there are, and ending one. Synchronous: the kernel answers at once. */
+
+#include <stdint.h>
+
+#include "util/macro.h"
+#include "wire/diag-msg.h"
+
+/* Called for each socket; a return value other than 0 ends the walk and becomes its result. */
+typedef int (*SocketCallback)(const DiagSocket *s, void *userdata);
+
+_must_use_ int sockets_of_cgroup(uint64_t cgroup_id, uint8_t protocol, uint32_t states, SocketCallback callback, void *userdata);
+/* Does any TCP or UDP socket, in whatever state, bear this cgroup id? 1, 0, or a negative errno. */
+_must_use_ int sockets_any(uint64_t cgroup_id);
+_must_use_ int sockets_any_listener(uint64_t cgroup_id);
+/* -EPERM for a listener, -ENOENT when it is gone. */
+_must_use_ int socket_destroy(const DiagSocket *s);
+/* The socket at the local end (s->saddr, s->sport) of a connection; -ENOENT. */
+_must_use_ int socket_find(const DiagSocket *s, DiagSocket *ret);
+
+/* The mark of the conntrack entry of a flow, named by its tuple in either direction; -ENOENT. */
+_must_use_ int flow_mark(const DiagSocket *s, uint32_t *ret);

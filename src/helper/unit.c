@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "helper/unit.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "helper/cgroup.h"
+#include "helper/pid1.h"
+#include "util/log.h"
+
+/* One question about one unit: two GetAll() calls, for the properties of every unit and for those of its type. */
+struct UnitQuery {
+        Pid1 *pid1;
+        UnitQuery *next;
+        UnitCallback callback;
+        void *userdata;
+        sd_bus_slot *slots[2];
+        unsigned n_pending;
+        int error;
+        bool known;           /* LoadState= says that there is such a unit */
+        bool inet_listener;   /* socket units: at least one listener on an address of the network */
+        HelperUnit unit;
+        UnitPaths paths;
+};
+
+static void query_free(UnitQuery *q) {
+        for (size_t i = 0; i < q->paths.n; i++)
+                free(q->paths.paths[i]);
+        for (size_t i = 0; i < ELEMENTSOF(q->slots); i++)
+                sd_bus_slot_unref(q->slots[i]);
+        free(q);
+}
+
+static void query_unlink(UnitQuery *q) {
+        for (UnitQuery **p = &q->pid1->queries; *p; p = &(*p)->next)
+                if (*p == q) {
+                        *p = q->next;
+                        return;
+                }
+}
+
+static void query_finish(UnitQuery *q) {
+        HelperUnit *u = &q->unit;
+
+        query_unlink(q);
+        if (q->error >= 0 && !q->known)
+                q->error = -ENOENT;
+        if (u->cgroup[0]) {
+                u->level = cgroup_level(u->cgroup);
+                if (cgroup_id(q->pid1->cgroup_root_fd, u->cgroup, &u->cgroup_id) < 0)
+                        u->cgroup_id = 0; /* ended since */
+                if (u->level > HELPER_LEVEL_MAX)
+                        u->flags |= HELPER_UNIT_TOO_DEEP;
+        }
+        if (q->inet_listener && u->active == HELPER_ACTIVE && !q->pid1->callbacks.has_listener(u->cgroup_id, q->pid1->callbacks.userdata))
+                u->flags |= HELPER_UNIT_FOREIGN_LISTENER;
+        q->callback(q->error, u, &q->paths, q->userdata);
+        query_free(q);
+}
+
+void pid1_queries_fail(Pid1 *p, int error) {
+        while (p->queries) {
+                UnitQuery *q = p->queries;
+
+                q->error = error;
+                query_finish(q);
+        }
+}
+
+/* ---- properties ---- */
+
+static int copy_string(sd_bus_message *m, char *dest, size_t size) {
+        const char *s;
+        int k = sd_bus_message_read(m, "v", "s", &s);
+
+        if (k < 0)
+                return k;
+        if (strlen(s) >= size)
+                return -ENAMETOOLONG;
+        memcpy(dest, s, strlen(s) + 1);
+        return 0;
+}
+
+static int add_path(UnitPaths *paths, const char *path) {
+        if (!path[0])
+                return 0;
+        if (paths->n >= ELEMENTSOF(paths->paths)) {
+                paths->overflow = true;
+                return 0;
+        }
+        paths->paths[paths->n] = strdup(path);
+        if (!paths->paths[paths->n])
+                return -ENOMEM;
+        paths->n++;
+        return 0;
+}
+
+static int on_fragment(UnitQuery *q, sd_bus_message *m) {
+        const char *s;
+        int k = sd_bus_message_read(m, "v", "s", &s);
+
+        return k < 0 ? k : add_path(&q->paths, s);
+}
+
+/* PID 1 lists its properties in the order of its tables, FragmentPath ahead of DropInPaths, so that the order of reading is that of application. */
+static int on_drop_ins(UnitQuery *q, sd_bus_message *m) {
+        const char *s;
+        int k = sd_bus_message_enter_container(m, 'v', "as");
+
+        if (k >= 0)
+                k = sd_bus_message_enter_container(m, 'a', "s");
+        while (k >= 0 && (k = sd_bus_message_read(m, "s", &s)) > 0)
+                k = add_path(&q->paths, s);
+        if (k >= 0)
+                k = sd_bus_message_exit_container(m);
+        return k < 0 ? k : sd_bus_message_exit_container(m);
+}
+
+static int on_id(UnitQuery *q, sd_bus_message *m) {
+        return copy_string(m, q->unit.unit, sizeof(q->unit.unit));
+}
+
+static int on_load_state(UnitQuery *q, sd_bus_message *m) {
+        const char *s;
+        int k = sd_bus_message_read(m, "v", "s", &s);
+
+        if (k >= 0)
+                q->known = !streq(s, "not-found") && !streq(s, "stub");
+        return k;
+}
+
+static int on_active_state(UnitQuery *q, sd_bus_message *m) {
+        static const struct {
+                const char *name;
+                HelperActive active;
+        } states[] = { { "active", HELPER_ACTIVE }, { "reloading", HELPER_ACTIVE }, { "refreshing", HELPER_ACTIVE }, { "maintenance", HELPER_ACTIVE },
+                       { "activating", HELPER_ACTIVATING }, { "deactivating", HELPER_DEACTIVATING } };
+        const char *s;
+        int k = sd_bus_message_read(m, "v", "s", &s);
+
+        if (k < 0)
+                return k;
+        q->unit.active = HELPER_INACTIVE;
+        for (size_t i = 0; i < ELEMENTSOF(states); i++)
+                if (streq(s, states[i].name))
+                        q->unit.active = states[i].active;
+        if (streq(s, "failed"))
+                q->unit.flags |= HELPER_UNIT_FAILED;
+        return 0;
+}
+
+static int on_invocation_id(UnitQuery *q, sd_bus_message *m) {
+        const void *id;
+        size_t n = 0;
+        int k = sd_bus_message_enter_container(m, 'v', "ay");
+
+        if (k >= 0)
+                k = sd_bus_message_read_array(m, 'y', &id, &n);
+        if (k < 0)
+                return k;
+        if (n == sizeof(q->unit.invocation_id))
+                memcpy(q->unit.invocation_id, id, n);
+        return sd_bus_message_exit_container(m);
+}
+
+static int on_triggers(UnitQuery *q, sd_bus_message *m) {
+        const char *s;
+        int k = sd_bus_message_enter_container(m, 'v', "as");
+
+        if (k >= 0)
+                k = sd_bus_message_enter_container(m, 'a', "s");
+        while (k >= 0 && (k = sd_bus_message_read(m, "s", &s)) > 0)
+                if (strlen(s) < sizeof(q->unit.triggers))
+                        memcpy(q->unit.triggers, s, strlen(s) + 1);
+        if (k >= 0)
+                k = sd_bus_message_exit_container(m);
+        return k < 0 ? k : sd_bus_message_exit_container(m);
+}
+
+static int on_slice(UnitQuery *q, sd_bus_message *m) {
+        int k = copy_string(m, q->unit.slice, sizeof(q->unit.slice));
+
+        if (k >= 0 && streq(q->unit.slice, "-.slice"))
+                q->unit.slice[0] = '\0';
+        return k;
+}
+
+static int on_control_group(UnitQuery *q, sd_bus_message *m) {
+        return copy_string(m, q->unit.cgroup, sizeof(q->unit.cgroup));
+}
+
+static int on_main_pid(UnitQuery *q, sd_bus_message *m) {
+        return sd_bus_message_read(m, "v", "u", &q->unit.main_pid);
+}
+
+static int on_result(UnitQuery *q, sd_bus_message *m) {
+        return copy_string(m, q->unit.result, sizeof(q->unit.result));
+}
+
+static int on_private_network(UnitQuery *q, sd_bus_message *m) {
+        int own, k = sd_bus_message_read(m, "v", "b", &own);
+
+        if (k >= 0 && own)
+                q->unit.flags |= HELPER_UNIT_OWN_NETWORK;
+        return k;
+}
+
+static int on_network_namespace(UnitQuery *q, sd_bus_message *m) {
+        const char *s;
+        int k = sd_bus_message_read(m, "v", "s", &s);
+
+        if (k >= 0 && s[0])
+                q->unit.flags |= HELPER_UNIT_OWN_NETWORK;
+        return k;
+}
+
+static int on_listen(UnitQuery *q, sd_bus_message *m) {
+        const char *type, *address;
+        int k = sd_bus_message_enter_container(m, 'v', "a(ss)");
+
+        if (k >= 0)
+                k = sd_bus_message_enter_container(m, 'a', "(ss)");
+        while (k >= 0 && (k = sd_bus_message_read(m, "(ss)", &type, &address)) > 0)
+                if ((streq(type, "Stream") || streq(type, "Datagram")) && (address[0] == '[' || (address[0] >= '0' && address[0] <= '9')))
+                        q->inet_listener = true;
+        if (k >= 0)
+                k = sd_bus_message_exit_container(m);
+        return k < 0 ? k : sd_bus_message_exit_container(m);
+}
+
+static const struct {
+        const char *name;
+        int (*read)(UnitQuery *q, sd_bus_message *m);
+} properties[] = {
+        { "Id", on_id }, { "LoadState", on_load_state }, { "FragmentPath", on_fragment }, { "DropInPaths", on_drop_ins },
+        { "ActiveState", on_active_state }, { "InvocationID", on_invocation_id }, { "Triggers", on_triggers },
+        { "Slice", on_slice }, { "ControlGroup", on_control_group }, { "MainPID", on_main_pid }, { "Result", on_result },
+        { "PrivateNetwork", on_private_network }, { "NetworkNamespacePath", on_network_namespace }, { "Listen", on_listen },
+};
+
+static int property_read(UnitQuery *q, sd_bus_message *m) {
+        const char *name;
+        int k = sd_bus_message_read(m, "s", &name);
+
+        if (k < 0)
+                return k;
+        for (size_t i = 0; i < ELEMENTSOF(properties); i++)
+                if (streq(name, properties[i].name))
+                        return properties[i].read(q, m);
+        return sd_bus_message_skip(m, "v");
+}
+
+static int properties_read(UnitQuery *q, sd_bus_message *m) {
+        int k = sd_bus_message_enter_container(m, 'a', "{sv}");
+
+        while (k >= 0 && (k = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+                k = property_read(q, m);
+                if (k >= 0)
+                        k = sd_bus_message_exit_container(m);
+        }
+        return k;
+}
+
+static int on_properties(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+        UnitQuery *q = userdata;
+        int k = sd_bus_message_is_method_error(m, NULL) ? -sd_bus_message_get_errno(m) : properties_read(q, m);
+
+        if (k < 0 && q->error >= 0)
+                q->error = k;
+        if (--q->n_pending == 0)
+                query_finish(q);
+        return 0;
+}
+
+/* ---- asking ---- */
+
+static const char *interface_of_unit(const char *unit) {
+        static const struct {
+                const char *suffix, *interface;
+        } types[] = { { ".service", "org.freedesktop.systemd1.Service" }, { ".socket", "org.freedesktop.systemd1.Socket" },
+                      { ".slice", "org.freedesktop.systemd1.Slice" }, { ".scope", "org.freedesktop.systemd1.Scope" } };
+        const char *dot = strrchr(unit, '.');
+
+        for (size_t i = 0; dot && i < ELEMENTSOF(types); i++)
+                if (streq(dot, types[i].suffix))
+                        return types[i].interface;
+        return NULL;
+}
+
+static int query_send(UnitQuery *q, const char *unit) {
+        const char *interfaces[] = { "org.freedesktop.systemd1.Unit", interface_of_unit(unit) };
+        _cleanup_free_ char *path = NULL;
+        int k = sd_bus_path_encode("/org/freedesktop/systemd1/unit", unit, &path);
+
+        for (size_t i = 0; k >= 0 && i < ELEMENTSOF(interfaces); i++) {
+                k = sd_bus_call_method_async(q->pid1->bus, &q->slots[i], PID1_NAME, path, "org.freedesktop.DBus.Properties", "GetAll", on_properties, q, "s",
+                                             interfaces[i]);
+                q->n_pending++;
+        }
+        return k;
+}
+
+int pid1_get_unit(Pid1 *p, const char *unit, UnitCallback callback, void *userdata) {
+        UnitQuery *q;
+        int k;
+
+        if (!unit_name_is_valid(unit))
+                return -EINVAL;
+        if (!p->bus)
+                return -ENOTCONN;
+        q = calloc(1, sizeof(*q));
+        if (!q)
+                return -ENOMEM;
+        *q = (UnitQuery) { .pid1 = p, .callback = callback, .userdata = userdata };
+        (void) snprintf(q->unit.unit, sizeof(q->unit.unit), "%s", unit);
+        k = query_send(q, unit);
+        if (k < 0) {
+                query_free(q);
+                return k;
+        }
+        q->next = p->queries;
+        p->queries = q;
+        return 0;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* What PID 1 knows of units, over its private bus (/run/systemd/private: root only, there before any bus daemon). Calls are asynchronous,
+ * because PID 1 does not answer while it reloads. */
+
+#include <systemd/sd-bus.h>
+#include <systemd/sd-event.h>
+
+#include "ipc/helper-protocol.h"
+#include "util/macro.h"
+
+typedef struct UnitPaths { /* of one unit */
+        char *paths[HELPER_DROPINS_MAX]; /* fragment first, then the drop-ins as PID 1 applies them */
+        size_t n;
+        int overflow;                    /* there are more */
+} UnitPaths;
+
+typedef struct Pid1 Pid1;
+
+/* Events. A unit is told of after it was read. */
+typedef struct Pid1Callbacks {
+        void (*changed)(const HelperUnit *unit, void *userdata);  /* ActiveState or InvocationID changed */
+        void (*gone)(const char *unit, void *userdata);           /* unloaded */
+        void (*reloaded)(void *userdata);                         /* daemon-reload has finished, or PID 1 was executed anew */
+        int (*has_listener)(uint64_t cgroup_id, void *userdata);  /* is there a listening socket of this cgroup? */
+        void *userdata;
+} Pid1Callbacks;
+
+/* Called once for each query: error 0, -ENOENT (PID 1 does not know it), or another negative errno. paths is borrowed. */
+typedef void (*UnitCallback)(int error, const HelperUnit *unit, const UnitPaths *paths, void *userdata);
+typedef void (*UnitListCallback)(int error, const char *const *units, size_t n, void *userdata);
+typedef void (*ScopeCallback)(int error, void *userdata);
+
+_must_use_ int pid1_new(sd_event *event, int cgroup_root_fd, const Pid1Callbacks *callbacks, Pid1 **ret);
+void pid1_free(Pid1 *p);
+DEFINE_CLEANUP(Pid1 *, pid1_free);
+
+/* Each returns 0 and calls back later, or a negative errno and never does. A lost connection answers every query with -ECONNRESET. */
+_must_use_ int pid1_get_unit(Pid1 *p, const char *unit, UnitCallback callback, void *userdata);
+_must_use_ int pid1_list_units(Pid1 *p, UnitListCallback callback, void *userdata); /* of the types that can be a processing unit */
+/* A transient scope in trireme.slice with one process, which pidfd names. */
+_must_use_ int pid1_start_scope(Pid1 *p, const char *scope, int pidfd, uint32_t pid, ScopeCallback callback, void *userdata);
