@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import time
@@ -119,12 +120,9 @@ class Machine(Guest):
         self.root = os.path.join(self.work, "root")
         self.process = self.leader = None
 
-    def boot(self):
-        call(["umount", "-q", "-l", self.root]) if os.path.ismount(self.root) else None
-        call(["rm", "-rf", self.work])
-        mount_overlay(self.lower, os.path.join(self.work, "upper"), os.path.join(self.work, "work"), self.root)
-        for path, text, mode in [("/opt/lab/probe", open(PROBE).read(), 0o755), ("/etc/machine-id", "", 0o444)] + list(self.files):
-            self.put(path, text, mode)
+    def boot(self, fresh=True):
+        if fresh:
+            self.make_root()
         console = open(os.path.join(self.work, "console"), "wb")
         self.process = subprocess.Popen(
             ["systemd-nspawn", "-q", "-D", self.root, "-b", "-M", self.name, "--network-bridge=lab0", "--register=no", "--keep-unit",
@@ -135,8 +133,21 @@ class Machine(Guest):
             stdin=subprocess.DEVNULL, stdout=console, stderr=console)
         self.leader = self.find_leader()
         self.connect()
-        if not self.wait("systemctl is-system-running | grep -qE 'running|degraded'", 60):
+        # A unit that hangs keeps the state at "starting"; that is for the case to find out, with the machine's journal to show.
+        if not self.wait("systemctl is-system-running | grep -qE 'running|degraded'", 20) \
+                and "starting" not in self.run("systemctl is-system-running").out:
             raise Broken("%s did not boot:\n%s" % (self.name, self.console()))
+
+    def make_root(self):
+        if os.path.ismount(self.root):
+            call(["umount", "-l", self.root])
+        shutil.rmtree(self.work, ignore_errors=True)
+        mount_overlay(self.lower, os.path.join(self.work, "upper"), os.path.join(self.work, "work"), self.root)
+        with open(PROBE) as probe:
+            self.put("/opt/lab/probe", probe.read(), 0o755)
+        self.put("/etc/machine-id", "", 0o444)
+        for path, text, mode in self.files:
+            self.put(path, text, mode)
 
     def put(self, path, text, mode):
         """Writes a file into the root before the boot."""

@@ -44,7 +44,8 @@ class Lab:
     def __init__(self, suite, root, layer, work):
         self.suite, self.machines = suite, {}
         key, other = [("/etc/credstore/trireme.psk", psk(), 0o600) for _ in range(2)]
-        nginx = [("/etc/systemd/system/nginx.service.d/50-trireme.conf", DROP_IN, 0o644)]
+        nginx = [("/etc/systemd/system/nginx.service.d/50-trireme.conf", DROP_IN, 0o644),
+                 ("/etc/systemd/system/multi-user.target.d/50-nginx.conf", "[Unit]\nWants=nginx.service\n", 0o644)]
         product = [layer, root]
         self.plans = {
             "web": (11, product, [key] + nginx), "peer": (12, product, [key]), "foreign": (13, product, [other]),
@@ -58,8 +59,6 @@ class Lab:
             machine = Machine(name, number, lower, self.work, files)
             self.machines[name] = machine
             machine.boot()
-            if name == "web":
-                machine.run("systemctl start nginx", timeout=60)
         return self.machines[name]
 
     def discard(self, names):
@@ -159,7 +158,7 @@ def main():
         # Roots are made outside: mmdebstrap has to reach the network.
         host.install(host.LAB_PACKAGES + (host.QEMU_PACKAGES if arguments.qemu else []))
         (roots.kernel if arguments.qemu else roots.suite_root)(arguments.suite)
-        sys.exit(host.enter_namespace([sys.executable] + sys.argv))
+        sys.exit(host.enter_namespace([sys.executable, "-B"] + sys.argv))
 
     deadline = time.monotonic() + arguments.seconds
     work = host.prepare_namespace()

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Holes that experiments found in simpler designs. Each case is one of them, tried again."""
+
+from expect import connected, denied, holds, same
+from suite import case
+
+PORT = 8000
+
+
+def start_server(web):
+    web.service("target", "/opt/lab/probe serve %d target" % PORT, "TriremeLabels=app=web")
+
+
+@case
+def a_SYN_into_TIME_WAIT_of_an_authorized_connection_is_judged_anew(web, peer):
+    """The server closes first and keeps the tuple in TIME_WAIT, where no full socket is found; the kernel would hand the SYN to the listener."""
+    start_server(web)
+    for address, client in ((web.v4, peer), (web.v6, peer), (web.v4, web), ("::1", web)):
+        source = 41000 + len(address)
+        answer = client.probe("tcp", address, PORT, "--from=%d" % source, label="app=web")
+        connected("the authorized connection to " + address, answer)
+        holds("the tuple is in TIME_WAIT at the server", web.run("ss -Htan state time-wait sport = %d | grep -q :%d" % (PORT, source)).status == 0)
+        denied("a stranger on the same tuple", client.probe("tcp", address, PORT, "--from=%d" % source, "--wait=3"))
+    web.remove("target.service")
+
+
+@case
+def a_SYN_on_the_tuple_of_a_connection_that_was_reset_is_judged_anew(web, peer):
+    web.write("/opt/lab/rude.py", "import socket, struct\ns = socket.create_server(('', %d))\nwhile True:\n    c = s.accept()[0]\n    c.recv(99)\n"
+              "    c.send(b'x')\n    c.setsockopt(1, 13, struct.pack('ii', 1, 0))\n    c.close()\n" % (PORT + 1))
+    web.service("rude", "/usr/bin/python3 /opt/lab/rude.py", "TriremeLabels=app=web")
+    holds("it listens", web.wait("ss -Hltn sport = %d | grep -q ." % (PORT + 1)))
+    connected("the authorized connection", peer.probe("tcp", web.v4, PORT + 1, "--from=41100", label="app=web"))
+    denied("a stranger on the same tuple", peer.probe("tcp", web.v4, PORT + 1, "--from=41100"))
+    web.remove("rude.service")
+
+
+@case
+def forged_SO_MARK_and_SO_PRIORITY_open_nothing(web):
+    start_server(web)
+    for mark in ("0xffffffff", "1", "2", "0xa", "0x5", "0x74010001"):
+        for address in ("127.0.0.1", "::1", web.v4):
+            denied("mark " + mark, web.probe("tcp", address, PORT, "--mark=" + mark, "--wait=1"))
+    for priority in ("0x74010001", "0x74000001", "0x73000001", "0xffffffff", "6"):
+        for address in ("127.0.0.1", web.v6):
+            denied("priority " + priority, web.probe("tcp", address, PORT, "--priority=" + priority, "--wait=1"))
+    web.remove("target.service")
+
+
+@case
+def a_packet_socket_on_lo_with_forged_marks_reaches_no_labelled_UDP_socket(web):
+    web.must("rm -f /run/sink")
+    web.service("sink", "/opt/lab/probe sink 5310 /run/sink", "TriremeLabels=app=web")
+    web.service("control", "/opt/lab/probe sink 5311 /run/sink")
+    web.probe("packet", "::1", 5310, "to-the-labelled")
+    web.probe("packet", "::1", 5311, "to-the-control")
+    holds("the unlabelled control gets its packet", web.wait("grep -q to-the-control /run/sink"))
+    holds("the labelled one gets none", web.run("grep -q to-the-labelled /run/sink").status != 0)
+    web.remove("sink.service", "control.service")
+
+
+def started_but_denied(web, name, extra, **options):
+    """A unit whose settings defeat a simpler hook: it either runs protected or does not run; it never runs open."""
+    web.service(name, "/opt/lab/probe serve %d %s" % (PORT + 10, name), "TriremeLabels=app=web", extra=extra, start=False)
+    web.run("systemctl start " + name, timeout=40)
+    web.run("sleep 0.3")
+    denied("a stranger to " + name, web.probe("tcp", "127.0.0.1", PORT + 10))
+    running = web.run("ss -Hltn sport = %d | grep -q ." % (PORT + 10)).status == 0
+    if running:
+        connected("app=web to " + name, web.probe("tcp", "127.0.0.1", PORT + 10, label="app=web"))
+    same("%s runs" % name, running, options.get("runs", True))
+    web.remove(name + ".service")
+
+
+@case
+def RootDirectory_does_not_lose_the_protection(web):
+    started_but_denied(web, "rooted", "RootDirectory=/\nMountAPIVFS=yes")
+    started_but_denied(web, "tmpfs", "TemporaryFileSystem=/run/trireme /usr/lib/trireme")
+    web.must("mkdir -p /srv/root && for d in usr etc opt run var tmp proc sys dev; do mkdir -p /srv/root/$d; done; "
+             "for d in bin sbin lib lib64; do ln -sfn usr/$d /srv/root/$d; done")
+    started_but_denied(web, "jailed", "RootDirectory=/srv/root\nBindPaths=/usr /etc /opt\nMountAPIVFS=yes")
+
+
+@case
+def a_later_drop_in_that_empties_lists_does_not_lose_the_protection(web):
+    web.drop_in("emptied.service", "[Unit]\nRequires=\nAfter=\nBindsTo=\nWants=\nAssertPathExists=\nConditionPathExists=\n[Service]\n"
+                "ExecCondition=\nExecStartPre=\nLoadCredential=\n", name="99-empty.conf")
+    started_but_denied(web, "emptied", "")
+
+
+@case
+def an_ExecCondition_of_the_unit_itself_runs_protected(web):
+    web.service("door", "/opt/lab/probe serve %d door" % (PORT + 20))
+    web.must("rm -f /run/condition")
+    web.service("conditional", "/bin/sleep 100", "TriremeLabels=app=web", start=False,
+                extra="ExecCondition=/bin/sh -c '/opt/lab/probe tcp 127.0.0.1 %d --wait=1 >/run/condition'" % (PORT + 20))
+    web.run("systemctl start conditional")
+    out = web.must("cat /run/condition")
+    holds("its connection to a stranger was denied: " + out, '"result"' in out and '"connected"' not in out)
+    web.remove("conditional.service", "door.service")
+
+
+@case
+def SuccessExitStatus_does_not_turn_a_failed_attach_into_a_start(web):
+    started_but_denied(web, "lenient", "SuccessExitStatus=1 255 243 KILL TERM")
+
+
+@case
+def processes_of_a_Delegate_unit_in_groups_below_it_are_protected(web):
+    script = "mkdir -p /sys/fs/cgroup/system.slice/nest.service/a/b && echo 0 >/sys/fs/cgroup/system.slice/nest.service/a/b/cgroup.procs && " \
+             "exec /opt/lab/probe serve %d nest" % (PORT + 30)
+    web.service("nest", "/bin/sh -c '%s'" % script, "TriremeLabels=app=web", extra="Delegate=yes")
+    denied("a stranger", web.probe("tcp", "127.0.0.1", PORT + 30))
+    connected("app=web", web.probe("tcp", "127.0.0.1", PORT + 30, label="app=web"))
+    web.remove("nest.service")
+
+
+@case
+def a_listener_kept_in_the_fd_store_over_a_restart_stays_protected(web, plain):
+    web.write("/opt/lab/keeper.py", KEEPER % (PORT + 40))
+    web.service("keeper", "/usr/bin/python3 /opt/lab/keeper.py", "TriremeLabels=app=web", extra="Type=notify\nFileDescriptorStoreMax=4")
+    for _ in range(2):
+        denied("a remote stranger", plain.probe("tcp", web.v4, PORT + 40))
+        denied("a local stranger", web.probe("tcp", "127.0.0.1", PORT + 40))
+        web.must("systemctl restart keeper")
+    holds("it took the listener over", "kept" in web.must("journalctl -b -o cat -u keeper"))
+    web.remove("keeper.service")
+
+
+KEEPER = """import array, os, socket
+notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+notify.connect(os.environ['NOTIFY_SOCKET'].replace('@', '\\0'))
+if int(os.environ.get('LISTEN_FDS', '0')) > 0:
+    listener = socket.socket(fileno=3)
+    print('kept', flush=True)
+else:
+    listener = socket.create_server(('', %d))
+    notify.sendmsg([b'FDSTORE=1\\nFDNAME=l'], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [listener.fileno()]))])
+notify.send(b'READY=1')
+while True:
+    connection = listener.accept()[0]
+    connection.recv(99)
+    connection.send(b'keeper')
+    connection.close()
+"""
+
+
+@case
+def connections_to_a_unit_labelled_while_they_live_are_cut(web, plain):
+    web.service("grown", "/opt/lab/probe echo %d" % (PORT + 50))
+    plain.must("rm -f /run/held")
+    plain.service("hold", "/opt/lab/probe hold %s %d /run/held" % (web.v4, PORT + 50))
+    holds("the connection comes about", plain.wait("grep -q alive /run/held"))
+    web.drop_in("grown.service", "[X-Trireme]\nTriremeLabels=app=web\n")
+    holds("it is cut: %s" % plain.run("cat /run/held").out, plain.wait("! grep -q alive /run/held", 8))
+    denied("a new one", plain.probe("tcp", web.v4, PORT + 50))
+    plain.remove("hold.service")
+    web.remove("grown.service")
+
+
+@case
+def simultaneous_open_between_two_units_is_refused(web, peer):
+    script = "python3 - <<'E'\nimport socket,time\nfor i in range(60):\n s=socket.socket(); s.setsockopt(1,2,1); s.bind(('%s',%d)); s.settimeout(0.05)\n " \
+             "try:\n  s.connect(('%s',%d)); print('open'); break\n except OSError: pass\n s.close()\nE"
+    left = web.popen("triremectl run --label=app=web -- sh -c \"%s\"" % (script % (web.v4, 42000, peer.v4, 42001)).replace('"', '\\"'))
+    right = peer.run("triremectl run --label=app=web -- sh -c \"%s\"" % (script % (peer.v4, 42001, web.v4, 42000)).replace('"', '\\"'), timeout=40)
+    out = left.communicate(timeout=40)[0].decode()
+    same("either side opened", (out + right.out).count("open"), 0)
