@@ -269,6 +269,22 @@ static void extension_headers_are_followed_to_tcp(void **state) {
         }
 }
 
+static void a_packet_may_end_with_its_headers(void **state) {
+        static const uint8_t options[8] = { 59, 0, 1, 4 };
+        Buffer b;
+        Packet p;
+
+        build_ipv6(&b, 60, options, sizeof(options));
+        store_be16(b.data + 4, sizeof(options));
+        assert_int_equal(packet_parse(b.data, 48, &p), 0);
+        assert_int_equal(p.protocol, IPPROTO_NONE);
+        assert_int_equal(p.payload_offset, 48);
+        b.data[6] = IPPROTO_NONE;
+        store_be16(b.data + 4, 0);
+        assert_int_equal(packet_parse(b.data, 40, &p), 0);
+        assert_int_equal(p.payload_offset, 40);
+}
+
 static void ipv4_options_are_stepped_over(void **state) {
         static const struct {
                 const char *what;
@@ -280,6 +296,8 @@ static void ipv4_options_are_stepped_over(void **state) {
                 { "no-operation, end, rubbish",    { 1, 0, 0xff, 0xff }, 4, 0 },
                 { "loose route at its end",        { 131, 7, 8, 192, 0, 2, 1, 0 }, 8, 0 },
                 { "loose route with a hop left",   { 131, 7, 4, 192, 0, 2, 1, 0 }, 8, -EPROTONOSUPPORT },
+                { "loose route at its last hop",   { 131, 7, 7, 192, 0, 2, 1, 0 }, 8, -EPROTONOSUPPORT },
+                { "loose route of no hops",        { 131, 3, 4, 0 }, 4, 0 },
                 { "strict route with a hop left",  { 1, 137, 7, 4, 192, 0, 2, 1 }, 8, -EPROTONOSUPPORT },
                 { "route without pointer",         { 131, 2, 0, 0 }, 4, -EPROTONOSUPPORT },
                 { "option of length 1",            { 0x94, 1, 0, 0 }, 4, -EBADMSG },
@@ -404,6 +422,7 @@ static void only_the_fast_open_option_becomes_no_operations(void **state) {
                 { "in the experimental form",
                   { 254, 8, 0xf9, 0x89, 1, 2, 3, 4, 2, 4, 5, 0xb4, 0 },
                   { 1, 1, 1, 1, 1, 1, 1, 1, 2, 4, 5, 0xb4, 0 } },
+                { "in the experimental form, asking for a cookie", { 254, 4, 0xf9, 0x89, 0 }, { 1, 1, 1, 1, 0 } },
                 { "twice", { 34, 2, 34, 4, 9, 9, 0 }, { 1, 1, 1, 1, 1, 1, 0 } },
         };
 
@@ -472,6 +491,11 @@ static void a_fin_goes_with_the_data_that_is_cut(void **state) {
         assert_int_equal(packet_parse(out, (size_t) n, &q), 0);
         assert_int_equal(q.flags, TCP_FLAG_ACK | TCP_FLAG_PSH);
         assert_checksums(out, (size_t) n);
+
+        /* Without a message in its place nothing was promised again. */
+        n = packet_rewrite(&p, NULL, 0, false, out, sizeof(out));
+        assert_int_equal(packet_parse(out, (size_t) n, &q), 0);
+        assert_int_equal(q.flags, p.flags);
 }
 
 static void a_reset_answers_what_the_syn_ack_answered(void **state) {
@@ -587,6 +611,7 @@ int main(void) {
                 cmocka_unit_test(bytes_behind_the_packet_are_ignored),
                 cmocka_unit_test(a_malformed_packet_is_refused_with_its_error),
                 cmocka_unit_test(extension_headers_are_followed_to_tcp),
+                cmocka_unit_test(a_packet_may_end_with_its_headers),
                 cmocka_unit_test(ipv4_options_are_stepped_over),
                 cmocka_unit_test(udp_and_icmp_give_ports_or_type_and_code),
                 cmocka_unit_test(a_payload_is_put_in_replaced_and_taken_out),
