@@ -66,7 +66,7 @@ def bench_layer(root, work):
     return layer
 
 
-class Site:
+class Testbed:
     """plain is a pair of machines, client and server; so is ours, or it is None and without says why."""
 
     def __init__(self, root, bench, product, key, work):
@@ -132,9 +132,9 @@ def forget_connections(machines):
         machine.run("conntrack -F")
 
 
-def start_labelled(site):
+def start_labelled(testbed):
     """The labelled servers; their start also brings up the enforcer and its rules on both machines."""
-    for machine in site.ours:
+    for machine in testbed.ours:
         machine.must("systemctl start bench-server-labelled.service", timeout=60)
 
 

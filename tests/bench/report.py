@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Results to tables: one for the terminal and the document, one that puts what was measured beside the goals, a JSON file and a plot."""
+
+import json
+import os
+
+import goals
+import plot
+from configurations import CONFIGURATIONS
+from host import TOP
+from rounds import difference, pick, ratio, spread
+
+DOCUMENT = os.path.join(TOP, "docs", "performance.md")
+PLOT = os.path.join(TOP, "docs", "performance.svg")
+BEGIN, END = "<!-- begin: written by tests/bench/bench --doc -->", "<!-- end -->"
+
+HEADINGS = ["configuration", "connections/s, 64 in flight", "of its base, same round", "CPU us each", "packets queued each", "first byte us, 1 in flight",
+            "p99", "added", "bulk Gbit/s, 1 stream", "4 streams", "lost"]
+
+
+def text_of(value, form="%.0f"):
+    return value.text(form) if value else "-"
+
+
+def median(value, form="%.0f"):
+    return form % value.median if value else "-"
+
+
+def lost(rounds, name):
+    """Connections that failed or hung: none should."""
+    return sum((pick(r.get(name), "%s.%s" % (what, kind)) or 0) for r in rounds for what in ("many", "one") for kind in ("failed", "stuck"))
+
+
+def rows(results):
+    rounds = results["rounds"]
+    for c in CONFIGURATIONS:
+        if not spread(rounds, c.name, "many.per_second"):
+            continue
+        yield [c.text,
+               text_of(spread(rounds, c.name, "many.per_second")),
+               "1" if c.base == c.name else text_of(ratio(rounds, c.name, c.base, "many.per_second"), "%.2f"),
+               text_of(spread(rounds, c.name, "many.cpu_us")),
+               median(spread(rounds, c.name, "many.queued"), "%.2f"),
+               text_of(spread(rounds, c.name, "one.first_byte_us.p50")),
+               text_of(spread(rounds, c.name, "one.first_byte_us.p99")),
+               "-" if c.base == c.name else median(difference(rounds, c.name, c.base, "one.first_byte_us.p50"), "%+.0f"),
+               text_of(spread(rounds, c.name, "bulk1.gbit_per_second"), "%.1f"),
+               text_of(spread(rounds, c.name, "bulk4.gbit_per_second"), "%.1f"),
+               "%d" % lost(rounds, c.name)]
+
+
+def single_rows(results):
+    """What the single measurements found: what, figure."""
+    singles = results["singles"]
+    names = {"labelled": "systemctl start of a labelled unit", "plain": "systemctl start of the same unit, not labelled",
+             "attach": "of which attaching it"}
+    for name, times in (singles.get("attach") or {}).items():
+        yield [names[name], "%.1f ms, p99 %.1f ms, n=%d" % (times["p50"], times["p99"], times["n"])]
+    for name, times in (singles.get("denials") or {}).items():
+        yield ["one host, connect to a %s: error after" % name if name == "closed port" else "one host, %s: error after" % name,
+               "%.0f us, p99 %.0f us, n=%d" % (times["p50"], times["p99"], times["n"])]
+    contact = singles.get("first contact")
+    if contact:
+        yield ["first connection of two nodes, added", "%.0f us, worst %.0f us, n=%d" % (contact["p50"], contact["p99"], contact["n"])]
+    memory = singles.get("memory")
+    if memory:
+        yield ["resident memory of all processes", "%.1f MiB, shared pages divided %.1f MiB" % (memory["rss"] / 1024, memory["pss"] / 1024)]
+
+
+def scale_rows(results):
+    for what, sizes in (results["singles"].get("scale") or {}).items():
+        for number, at in sizes.items():
+            if not at:
+                continue
+            yield [what, number] + [text_of(ratio(at["rounds"], name, base, "many.per_second"), "%.2f")
+                                    for name, base in (("ours", "plain"), ("local-ours", "local-plain"))] + [
+                text_of(difference(at["rounds"], "ours", "plain", "one.first_byte_us.p50")),
+                "%.1f" % (at["memory"]["rss"] / 1024),
+                "%.1f / %.1f" % (at["attach"]["attach"]["p50"], at["attach"]["attach"]["p99"]) if at.get("attach") else "-",
+                "%.1f" % at["seconds"] if "seconds" in at else "-"]
+
+
+SCALE_HEADINGS = ["what", "how many", "two machines, of plain", "one host, of plain", "first byte us, added", "resident MiB", "attach ms, p50 / p99",
+                  "s to start them all, both machines"]
+
+
+def terminal_table(headings, lines):
+    lines = [headings] + list(lines)
+    widths = [max(len(line[i]) for line in lines) for i in range(len(headings))]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines)
+
+
+def markdown_table(headings, lines):
+    return "\n".join("| " + " | ".join(line) + " |" for line in [headings, ["---"] * len(headings)] + [list(line) for line in lines])
+
+
+def sections(results, table):
+    """(caption, text) of everything there is to say, in either kind of table."""
+    yield "Measured on", table(["", ""], [[key, value] for key, value in results["about"].items()] + [["busy with other things", background(results)]])
+    yield "Beside the goals", table(goals.HEADINGS, goals.rows(results))
+    yield "All configurations", table(HEADINGS, rows(results))
+    for caption, headings, lines in (("Single measurements", ["", ""], single_rows(results)), ("Growth", SCALE_HEADINGS, scale_rows(results)),
+                                     ("Left out", ["what", "why"], left_out(results))):
+        lines = list(lines)
+        if lines:
+            yield caption, table(headings, lines)
+
+
+def left_out(results):
+    for name, reason in results["skipped"].items():
+        yield [name, " ".join(reason.split())[:300].replace("|", "/")]
+
+
+def background(results):
+    """Between the measurements, when the benchmark itself does nothing."""
+    shares = [result["background"] for r in results["rounds"] for result in r.values()]
+    return "%.0f %% of all processors in the worst pause, %.0f %% in the median one" % (
+        100 * max(shares), 100 * sorted(shares)[len(shares) // 2]) if shares else "-"
+
+
+def write_document(results):
+    with open(DOCUMENT) as file:
+        text = file.read()
+    before, rest = text.split(BEGIN)
+    parts = ["### %s\n\n%s\n" % section for section in sections(results, markdown_table)]
+    with open(DOCUMENT, "w") as file:
+        file.write(before + BEGIN + "\n\n" + "\n".join(parts) + "\n![plot](performance.svg)\n\n" + END + rest.split(END, 1)[1])
+    with open(PLOT, "w") as file:
+        file.write(plot.svg(results["rounds"]))
+
+
+def write(results, arguments):
+    os.makedirs(arguments.output, exist_ok=True)
+    if not arguments.source:
+        with open(os.path.join(arguments.output, "results.json"), "w") as file:
+            json.dump(results, file, indent=1)
+    with open(os.path.join(arguments.output, "plot.svg"), "w") as file:
+        file.write(plot.svg(results["rounds"]))
+    for caption, text in sections(results, terminal_table):
+        print("\n%s\n\n%s" % (caption, text))
+    print("\nMedian (smallest-largest) of the rounds. %s/results.json, %s/plot.svg" % (arguments.output, arguments.output))
+    if arguments.doc:
+        write_document(results)

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What is measured of the product alone: denials, attaching, first contact, memory, and how all of it grows with size."""
+
+import json
+import statistics
+import time
+
+from configurations import CONFIGURATIONS
+from host import Broken, say
+from machine import Failure
+from rounds import run_rounds
+from testbed import LABELLED_PORT, load
+
+PROCESSES = ["trireme.service", "trireme-helper.service", "trireme-datapath.service"]
+CLOSED_PORT = 9009
+SIZES = {"units": [10, 1000], "rules": [10, 1000], "flows": [10, 10000]}
+QUICK_SIZES = {"units": [10], "rules": [10], "flows": [10]}
+COMPARED = ("plain", "ours", "local-plain", "local-ours")
+DROP_IN = "/etc/systemd/system/bench-server-labelled.service.d/50-rules.conf"
+
+
+def percentiles(values):
+    values = sorted(values)
+    return {"n": len(values), "p50": statistics.median(values), "p99": values[len(values) - 1 - len(values) // 100]}
+
+
+def denials(bed, milliseconds):
+    """How soon a client knows that it is denied, beside how soon it knows that a port is closed."""
+    words = ["connect", "--address=127.0.0.1", "--threads=1", "--in-flight=1", "--ms=%d" % milliseconds]
+    paced, denied = ["--pause-us=25000"], ["--port=%d" % LABELLED_PORT]  # 40 a second, each of which gets a record
+    results = {
+        "closed port": load(bed.plain[0], "bench-client.service", words + paced + ["--port=%d" % CLOSED_PORT]),
+        "denied": load(bed.ours[0], "bench-client-other.service", words + paced + denied),
+        "denied, flood": load(bed.ours[0], "bench-client-other.service", words + denied),
+    }
+    for name, report in results.items():
+        if report["finished"] or not report["denied"]:
+            raise Failure("%s: %s" % (name, report))
+    return {name: dict(report["denied_us"], n=report["denied"]) for name, report in results.items()}
+
+
+def attach(bed, count):
+    times = json.loads(bed.ours[0].must("/opt/bench/start-times %d" % count, timeout=60 + count))
+    return {name: percentiles(values) for name, values in times.items()}
+
+
+def first_contact(bed, count):
+    """What the first connection of two nodes takes longer than the next ones, in microseconds."""
+    added = []
+    for _ in range(count):
+        for machine in bed.ours:
+            machine.must("systemctl restart trireme.service", timeout=60)
+        report = load(bed.ours[0], "bench-client-labelled.service",
+                      ["connect", "--address=%s" % bed.ours[1].v4, "--port=%d" % LABELLED_PORT, "--threads=1", "--in-flight=1", "--warmup-ms=0",
+                       "--ms=300"])
+        added.append(report["very_first_us"] - report["first_byte_us"]["p50"])
+    return percentiles(added)
+
+
+def memory(machine):
+    """KiB of the product's processes: resident, and resident with shared pages divided among those that share them."""
+    total = {"rss": 0, "pss": 0}
+    for unit in PROCESSES:
+        pid = machine.must("systemctl show -P MainPID %s" % unit).strip()
+        if pid == "0":
+            raise Failure("%s does not run" % unit)
+        for line in machine.must("cat /proc/%s/smaps_rollup" % pid).splitlines():
+            key, _, value = line.partition(":")
+            if key.lower() in total:
+                total[key.lower()] += int(value.split()[0])
+    return total
+
+
+def add_units(bed, number):
+    """Slices, because they cost no process. Ten of them share a label."""
+    started = time.monotonic()
+    for machine in bed.ours:
+        machine.must("cd /etc/systemd/system && for i in $(seq %d); do"
+                     " printf '[X-Trireme]\\nTriremeLabels=app=group%%d\\n' $((i / 10)) >bench$i.slice; done && systemctl daemon-reload &&"
+                     "seq -f 'bench%%.0f.slice' %d | xargs -n 100 systemctl start" % (number, number), timeout=60 + number // 5)
+    return {"seconds": time.monotonic() - started}
+
+
+def remove_units(bed):
+    for machine in bed.ours:
+        machine.must("cd /etc/systemd/system && systemctl stop 'bench[0-9]*.slice' && find . -maxdepth 1 -name 'bench[0-9]*.slice' -delete &&"
+                     "systemctl daemon-reload", timeout=600)
+
+
+def add_rules(bed, number):
+    lines = ["[X-Trireme]", "TriremeAccept=app=bench"] + ["TriremeAccept=key%d=value%d" % (i, i) for i in range(1, number)]
+    for machine in bed.ours:
+        machine.write(DROP_IN, "\n".join(lines) + "\n")
+        machine.must("systemctl daemon-reload && systemctl restart bench-server-labelled.service", timeout=120)
+    return {}
+
+
+def remove_rules(bed):
+    for machine in bed.ours:
+        machine.must("rm -r %s && systemctl daemon-reload && systemctl restart bench-server-labelled.service" % DROP_IN.rsplit("/", 1)[0])
+
+
+def add_flows(bed, number):
+    client = bed.ours[0]
+    client.must("printf 'ARGS=hold --address=10.77.%d.1 --spread=16 --port=%d --count=%d\\n' >/run/bench/hold-args && rm -f /run/bench/hold-out &&"
+                "systemctl restart bench-hold-labelled.service" % (bed.ours[1].number, LABELLED_PORT, number), timeout=60)
+    if not client.wait("grep -q held /run/bench/hold-out", 60 + number // 1000):
+        raise Failure("%d connections were not held: %s" % (number, client.run("cat /run/bench/hold-err").out))
+    return {}
+
+
+def remove_flows(bed):
+    bed.ours[0].must("systemctl stop bench-hold-labelled.service")
+
+
+GROWTH = {"units": (add_units, remove_units), "rules": (add_rules, remove_rules), "flows": (add_flows, remove_flows)}
+
+
+def at_size(bed, what, number, milliseconds, starts):
+    add, remove = GROWTH[what]
+    compared = [c for c in CONFIGURATIONS if c.name in COMPARED]
+    failed = {}
+    try:
+        result = add(bed, number)
+        result["memory"] = memory(bed.ours[0])
+        result["rounds"] = run_rounds(bed, compared, 4, milliseconds, time.monotonic() + 300, failed, bulk=False, forget=what != "flows")
+        if what == "units":
+            result["attach"] = attach(bed, starts)
+        if failed:
+            result["failed"] = failed
+        return result
+    finally:
+        remove(bed)
+
+
+def parse_sizes(text, quick):
+    """units=10,1000;flows=10 -> {"units": [10, 1000], "flows": [10]}"""
+    if not text:
+        return QUICK_SIZES if quick else SIZES
+    sizes = {what: [int(number) for number in numbers.split(",")] for what, numbers in (part.split("=") for part in text.split(";"))}
+    if set(sizes) - set(GROWTH):
+        raise SystemExit("--scale knows " + ", ".join(GROWTH))
+    return sizes
+
+
+def run_singles(bed, arguments, skipped):
+    results = {"scale": {}}
+    starts = 10 if arguments.quick else 100
+
+    def attempt(name, function, *words):
+        try:
+            say("measuring", name)
+            return function(bed, *words)
+        except (Failure, Broken, KeyError) as failure:
+            skipped[name] = str(failure).strip()[:600]
+            say("%s failed: %s" % (name, failure))
+            return None
+
+    results["memory"] = attempt("memory", lambda _: memory(bed.ours[0]))
+    results["denials"] = attempt("denials", denials, arguments.ms)
+    results["attach"] = attempt("attach", attach, starts)
+    results["first contact"] = attempt("first contact", first_contact, starts // 5)
+    for what, numbers in parse_sizes(arguments.scale, arguments.quick).items():
+        results["scale"][what] = {str(number): attempt("%d %s" % (number, what), at_size, what, number, arguments.ms, starts) for number in numbers}
+    return results
