@@ -21,6 +21,7 @@ void bus_emit_changed(Manager *m, const char *property);
 void bus_emit_attached(Manager *m, const Unit *u);
 void bus_emit_detached(Manager *m, const char *unit, const char *cause);
 void bus_emit_denied(Manager *m, const Flow *f);
+_must_use_ int bus_append_labels(sd_bus_message *reply, const TagSet *labels); /* as; NULL: empty */
 _must_use_ int bus_append_flow(sd_bus_message *reply, const Flow *f, const Names *rules); /* a{sv} */
 
 /* Finders of sd_bus_add_fallback_vtable() and sd_bus_add_node_enumerator(). */

@@ -33,8 +33,9 @@ static void files_done(Files *f) {
         }
 }
 
-static bool files_have(const Files *f, const char *name) {
-        for (size_t i = 0; i < f->n; i++)
+/* The first n_main are no drop-ins. */
+static bool files_have(const Files *f, size_t n_main, const char *name) {
+        for (size_t i = n_main; i < f->n; i++)
                 if (streq(f->files[i].name, name))
                         return true;
         return false;
@@ -49,7 +50,7 @@ static int files_add(Files *f, char *path) {
         return 0;
 }
 
-static int files_scan(Files *f, const char *root, const char *directory) {
+static int files_scan(Files *f, size_t n_main, const char *root, const char *directory) {
         _cleanup_free_ char *path = NULL;
         struct dirent *e;
         DIR *d;
@@ -64,7 +65,7 @@ static int files_scan(Files *f, const char *root, const char *directory) {
                 size_t n = strlen(e->d_name);
                 char *file;
 
-                if (n < 6 || !streq(e->d_name + n - 5, ".conf") || e->d_name[0] == '.' || files_have(f, e->d_name))
+                if (n < 6 || !streq(e->d_name + n - 5, ".conf") || e->d_name[0] == '.' || files_have(f, n_main, e->d_name))
                         continue;
                 r = asprintf(&file, "%s/%s", path, e->d_name) < 0 ? -ENOMEM : files_add(f, file);
         }
@@ -117,7 +118,7 @@ static int files_find(Files *f, const char *root) {
         }
         n_main = f->n;
         for (size_t i = 0; r >= 0 && i < ELEMENTSOF(directories); i++)
-                r = files_scan(f, root, directories[i]);
+                r = files_scan(f, n_main, root, directories[i]);
         qsort(f->files + n_main, f->n - n_main, sizeof(Found), found_compare);
         return r;
 }

@@ -257,7 +257,7 @@ static void labelled(Manager *m, const HelperUnit *info, LoadResult *result) {
         manager_update_status(m);
 }
 
-static void on_loaded(Manager *m, const HelperUnit *info, LoadResult *result, void *userdata) {
+void enforce_loaded(Manager *m, const HelperUnit *info, LoadResult *result, void *userdata) {
         bool off = result->policy && result->policy->mode == UNIT_MODE_OFF;
 
         if (result->error < 0) {
@@ -274,7 +274,7 @@ static void on_loaded(Manager *m, const HelperUnit *info, LoadResult *result, vo
 }
 
 void enforce_evaluate(Manager *m, const HelperUnit *info, bool attach) {
-        const LoadRequest request = { .info = info, .attach = attach, .replace = true, .done = on_loaded };
+        const LoadRequest request = { .info = info, .attach = attach, .replace = true, .done = enforce_loaded };
         Unit *u = units_find(&m->units, info->unit);
         int r;
 

@@ -10,6 +10,7 @@
 
 /* Read its settings and put them in force. attach: a client waits for the answer. */
 void enforce_evaluate(Manager *m, const HelperUnit *info, bool attach);
+void enforce_loaded(Manager *m, const HelperUnit *info, LoadResult *result, void *userdata); /* a load_done_t: the second half of that */
 /* What the helper tells. */
 void enforce_event(Manager *m, const HelperUnit *info);                 /* its state changed */
 void enforce_gone(Manager *m, const char *unit, const char *cause);

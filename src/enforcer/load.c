@@ -8,6 +8,7 @@
 #include "enforcer/helper-client.h"
 #include "enforcer/run-labels.h"
 #include "util/log.h"
+#include "util/utf8.h"
 
 #define SLICES_MAX 16u /* of one unit; HELPER_LEVEL_MAX is what the rules reach */
 
@@ -200,13 +201,13 @@ static int load_take_file(Load *l, int fd, const char *path) {
                 return log_error_errno(r, "Cannot read %s", path);
         if (!f->data) /* says nothing about us */
                 return 0;
-        f->path = strdup(path);
+        f->path = utf8_is_printable(path, strlen(path)) ? strdup(path) : tag_escape(path); /* it becomes part of messages */
         if (!f->path) {
                 free(f->data);
                 return -ENOMEM;
         }
         l->n_files++;
-        return load_add_source(l, path);
+        return load_add_source(l, f->path);
 }
 
 static void on_files(Link *link, const LinkMessage *msg, int result, void *userdata) {

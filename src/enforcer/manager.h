@@ -45,6 +45,7 @@ typedef struct Manager {
         char hostname[256];
         char machine_id[33];
         uint8_t node[16];
+        char *credentials, *config_root; /* as given in ManagerOptions */
         char *runtime_directory;         /* NULL: nothing survives a restart */
 
         Config config;

@@ -36,7 +36,7 @@ static char *too_big_text(const UnitPolicy *p) {
                 }
         }
         name = longest ? tag_format(longest) : NULL;
-        if (asprintf(&text, "%zu tags need %zu bytes of a token's %u; the longest is %.200s", p->tags.n_tags, size, TOKEN_SIZE_MAX, name ?: "?") < 0)
+        if (asprintf(&text, "%zu tags need %zu bytes of a token's %u; the longest is %s", p->tags.n_tags, size, TOKEN_SIZE_MAX, name ?: "?") < 0)
                 return NULL;
         return text;
 }

@@ -125,3 +125,9 @@ int unit_set_denied(Unit *u, Reason reason, const char *text) {
         u->token_len = 0;
         return 0;
 }
+
+const char *unit_mode_in_force(const Unit *u) {
+        if (u->mode_override != UNIT_MODE_DEFAULT)
+                return unit_mode_to_string(u->mode_override);
+        return u->policy ? unit_mode_to_string(u->policy->mode) : "";
+}

@@ -68,3 +68,4 @@ Unit *units_find(const Units *units, const char *name);        /* the current on
 Unit *units_find_index(const Units *units, uint32_t index);
 
 _must_use_ int unit_set_denied(Unit *u, Reason reason, const char *text); /* text NULL: the reason's own */
+const char *unit_mode_in_force(const Unit *u); /* "enforce", "observe"; "" when its settings cannot be read */

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "enforcer/manager.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include <systemd/sd-daemon.h>
+#include <systemd/sd-id128.h>
+
+#include "enforcer/bus.h"
+#include "enforcer/config-load.h"
+#include "enforcer/datapath-client.h"
+#include "enforcer/end.h"
+#include "enforcer/enforce.h"
+#include "enforcer/helper-client.h"
+#include "enforcer/unit-token.h"
+#include "util/fd.h"
+#include "util/log.h"
+
+/* The machine's id itself is nobody's business: a peer gets one that is ours alone (sd_id128_get_machine_app_specific(3)). */
+#define APPLICATION_ID SD_ID128_MAKE(5d,1c,6f,0a,b3,3e,4c,8f,92,7d,e0,41,6b,8a,35,f2)
+#define READY_ANYHOW_USEC (5 * USEC_PER_SEC) /* neither helper nor bus: the boot must not wait for us, attach clients wait for themselves */
+
+static int read_identity(Manager *m) {
+        sd_id128_t machine, node;
+        int r;
+
+        r = sd_id128_get_machine(&machine);
+        if (r >= 0)
+                r = sd_id128_get_machine_app_specific(APPLICATION_ID, &node);
+        if (r < 0)
+                return log_error_errno(r, "Cannot read the machine id");
+        sd_id128_to_string(machine, m->machine_id);
+        memcpy(m->node, node.bytes, sizeof(m->node));
+        if (gethostname(m->hostname, sizeof(m->hostname) - 1) < 0)
+                return log_error_errno(errno, "Cannot read the host name");
+        return 0;
+}
+
+/* With a configuration that has faults nothing is let through by guess: every unit is denied and says why. */
+static int load_first_config(Manager *m, const char *root) {
+        int r;
+
+        r = config_load(root, &m->config, &m->config_fault);
+        if (r >= 0)
+                return 0;
+        if (!m->config_fault)
+                return r;
+        log_error("The configuration has faults, so every unit is denied:\n%s", m->config_fault);
+        return config_init(&m->config);
+}
+
+static int load_first_keys(Manager *m, const char *credentials) {
+        int r = keys_load(credentials, clock_boottime_usec(), &m->keys);
+
+        if (r < 0)
+                return log_error_errno(r, "Cannot make the node's keys");
+        if (m->keys->mode == KEY_NONE)
+                log_error("No usable key, so every unit is denied: %s", m->keys->fault);
+        return 0;
+}
+
+static int on_refresh(sd_event_source *s, uint64_t usec, void *userdata) {
+        Manager *m = userdata;
+        int r;
+
+        r = keys_rotate_dh(m->keys, clock_boottime_usec());
+        if (r < 0)
+                log_error_errno(r, "Cannot make a new Diffie-Hellman key, keeping the old one");
+        enforce_refresh_tokens(m);
+        r = sd_event_source_set_time_relative(s, UNIT_TOKEN_REFRESH_USEC);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
+        return r;
+}
+
+static int clock_watch(int fd) {
+        const struct itimerspec never = { .it_value.tv_sec = INT64_MAX / 1000000000 };
+
+        return timerfd_settime(fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &never, NULL) < 0 ? -errno : 0;
+}
+
+/* timerfd_create(2): a read of a timer with TFD_TIMER_CANCEL_ON_SET fails with ECANCELED when somebody sets the clock. */
+static int on_clock_set(sd_event_source *s, int fd, uint32_t events, void *userdata) {
+        Manager *m = userdata;
+        uint64_t n;
+
+        if (read(fd, &n, sizeof(n)) < 0 && errno != ECANCELED)
+                return 0;
+        log_info("The wall clock was set, making new tokens");
+        enforce_refresh_tokens(m);
+        return clock_watch(fd);
+}
+
+static int start_clock_watch(Manager *m) {
+        _cleanup_close_ int fd = timerfd_create(CLOCK_REALTIME, TFD_NONBLOCK | TFD_CLOEXEC);
+        int r;
+
+        if (fd < 0)
+                return -errno;
+        r = clock_watch(fd);
+        if (r < 0)
+                return r;
+        r = sd_event_add_io(m->event, &m->clock_io, fd, EPOLLIN, on_clock_set, m);
+        if (r < 0)
+                return r;
+        r = sd_event_source_set_io_fd_own(m->clock_io, true);
+        if (r >= 0)
+                TAKE_FD(fd);
+        return r;
+}
+
+static int on_ready_timer(sd_event_source *s, uint64_t usec, void *userdata) {
+        manager_set_ready(userdata);
+        return 0;
+}
+
+static int start_timers(Manager *m) {
+        int r;
+
+        r = sd_event_add_time_relative(m->event, &m->refresh_timer, CLOCK_BOOTTIME, UNIT_TOKEN_REFRESH_USEC, 0, on_refresh, m);
+        if (r >= 0)
+                r = sd_event_add_time_relative(m->event, &m->ready_timer, CLOCK_BOOTTIME, READY_ANYHOW_USEC, 0, on_ready_timer, m);
+        if (r >= 0)
+                r = end_start_timer(m);
+        if (r >= 0)
+                r = start_clock_watch(m);
+        return r;
+}
+
+static int on_signal(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata) {
+        _cleanup_free_ char *text = NULL;
+        int r;
+
+        r = manager_reload(userdata, &text);
+        if (r < 0)
+                log_error_errno(r, "Cannot reload: %s", text ?: "");
+        return 0;
+}
+
+static int start_event(Manager *m) {
+        sigset_t mask;
+        int r;
+
+        if (sigemptyset(&mask) < 0 || sigaddset(&mask, SIGTERM) < 0 || sigaddset(&mask, SIGINT) < 0 || sigaddset(&mask, SIGHUP) < 0 ||
+            sigprocmask(SIG_BLOCK, &mask, NULL) < 0)
+                return -errno;
+        r = sd_event_new(&m->event);
+        if (r >= 0)
+                r = sd_event_add_signal(m->event, NULL, SIGTERM, NULL, NULL);
+        if (r >= 0)
+                r = sd_event_add_signal(m->event, NULL, SIGINT, NULL, NULL);
+        if (r >= 0)
+                r = sd_event_add_signal(m->event, NULL, SIGHUP, on_signal, m);
+        if (r >= 0)
+                r = sd_event_set_watchdog(m->event, true);
+        return r;
+}
+
+static int manager_init_state(Manager *m, const ManagerOptions *options) {
+        uint32_t random[2];
+        int r;
+
+        if (options->runtime_directory && !(m->runtime_directory = strdup(options->runtime_directory)))
+                return -ENOMEM;
+        if (options->credentials && !(m->credentials = strdup(options->credentials)))
+                return -ENOMEM;
+        if (!(m->config_root = strdup(options->config_root ?: "")))
+                return -ENOMEM;
+        r = crypto_random(random, sizeof(random));
+        if (r < 0)
+                return r;
+        m->units.pool.last = random[0];
+        m->last_profile = random[1];
+        r = peers_new(&m->peers);
+        if (r >= 0)
+                r = names_new(&m->rules);
+        if (r >= 0)
+                r = file_cache_new(&m->files);
+        return r;
+}
+
+int manager_new(const ManagerOptions *options, Manager **ret) {
+        _cleanup_(manager_freep) Manager *m = calloc(1, sizeof(*m));
+        int r;
+
+        if (!m)
+                return -ENOMEM;
+        r = manager_init_state(m, options);
+        if (r >= 0)
+                r = start_event(m);
+        if (r >= 0)
+                r = read_identity(m);
+        if (r >= 0)
+                r = load_first_config(m, m->config_root);
+        if (r >= 0)
+                r = load_first_keys(m, m->credentials);
+        if (r >= 0)
+                r = start_timers(m);
+        if (r >= 0)
+                r = helper_client_start(m, options->helper_fd);
+        if (r >= 0)
+                r = datapath_client_start(m, options->datapath_fd);
+        if (r >= 0 && !options->no_bus)
+                r = bus_start(m);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(m);
+        return 0;
+}
+
+Manager *manager_free(Manager *m) {
+        if (!m)
+                return NULL;
+        bus_stop(m);
+        m->helper_ready = m->datapath_ready = false;
+        m->helper = link_free(m->helper); /* answers what is pending, so loads and jobs end here */
+        m->datapath = link_free(m->datapath);
+        loads_free(m);
+        for (Unit *u = m->units.first; u; u = u->next)
+                u->profile = profile_release(u->profile);
+        units_done(&m->units);
+        peers_free(m->peers);
+        names_free(m->rules);
+        file_cache_free(m->files);
+        flow_log_done(&m->flows);
+        keys_free(m->keys);
+        config_done(&m->config);
+        free(m->config_fault);
+        free(m->config_root);
+        free(m->credentials);
+        free(m->runtime_directory);
+        sd_event_source_disable_unref(m->refresh_timer);
+        sd_event_source_disable_unref(m->release_timer);
+        sd_event_source_disable_unref(m->ready_timer);
+        sd_event_source_disable_unref(m->clock_io);
+        sd_event_unref(m->event);
+        free(m);
+        return NULL;
+}
+
+int manager_run(Manager *m) {
+        return sd_event_loop(m->event);
+}
+
+void manager_set_ready(Manager *m) {
+        if (m->ready)
+                return;
+        m->ready = true;
+        (void) sd_notify(false, "READY=1");
+        manager_update_status(m);
+}
+
+void manager_update_status(Manager *m) {
+        unsigned n = 0, n_denied = 0;
+
+        for (const Unit *u = m->units.first; u; u = u->next)
+                if (!u->remnant) {
+                        n++;
+                        n_denied += u->state == UNIT_DENIED;
+                }
+        (void) sd_notifyf(false, "STATUS=%s%u units, %u of them denied everything%s%s%s%s%s",
+                          m->helper_state.disarmed_until_usec ? "DISARMED, everything passes. " : "", n, n_denied,
+                          m->config_fault ? "; configuration faulty" : "", m->keys->mode == KEY_NONE ? "; no usable key: " : "",
+                          m->keys->mode == KEY_NONE ? m->keys->fault : "", m->helper_ready ? "" : "; waiting for the helper",
+                          m->datapath_ready ? "" : "; waiting for the datapath");
+}
+
+static int reload_config(Manager *m, char **ret_text) {
+        Config config;
+        int r;
+
+        r = config_load(m->config_root, &config, ret_text);
+        if (r < 0)
+                return r;
+        config_done(&m->config);
+        m->config = config;
+        free(m->config_fault);
+        m->config_fault = NULL;
+        return 0;
+}
+
+/* Credentials are a copy that PID 1 made at our start, so this finds a changed key only where PID 1 renews them. The old Diffie-Hellman key goes with the old key. */
+static int reload_keys(Manager *m) {
+        Keys *keys;
+        int r;
+
+        r = keys_load(m->credentials, clock_boottime_usec(), &keys);
+        if (r < 0)
+                return r;
+        if (keys->mode == m->keys->mode && crypto_equal(&keys->psk, &m->keys->psk, sizeof(keys->psk))) {
+                keys_free(keys);
+                return 0;
+        }
+        keys_free(m->keys);
+        m->keys = keys;
+        peers_clear(m->peers);
+        datapath_forget(m, DATAPATH_FORGET_DECISIONS | DATAPATH_FORGET_KEYS, 0);
+        return 0;
+}
+
+int manager_reload(Manager *m, char **ret_text) {
+        uint64_t now_usec;
+        int r;
+
+        r = sd_event_now(m->event, CLOCK_MONOTONIC, &now_usec);
+        if (r < 0)
+                return r;
+
+        (void) sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, now_usec);
+        r = reload_config(m, ret_text);
+        if (r >= 0)
+                r = reload_keys(m);
+        if (r >= 0) {
+                helper_send_config(m);
+                datapath_send_config(m);
+                datapath_forget(m, DATAPATH_FORGET_DECISIONS, 0);
+                helper_local_forget(m, 0);
+                enforce_refresh_all(m);
+                helper_list_units(m);
+        }
+        (void) sd_notify(false, "READY=1");
+        manager_update_status(m);
+        return r;
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The way systemd does it: the answer is kept beside the call, the call is put back into the queue with sd_bus_enqueue_for_read(3), and its method finds the answer when it
+ * runs again. A query lives until then, or until its caller is gone. */
+#include "enforcer/polkit.h"
+
+#include <errno.h>
+
+#include "util/log.h"
+
+struct PolkitQuery {
+        PolkitQuery *next;
+        Manager *manager;
+        sd_bus_message *call;
+        const char *action;      /* static */
+        sd_bus_slot *slot;
+        bool answered, authorized;
+};
+
+static void query_free(PolkitQuery *q) {
+        for (PolkitQuery **p = &q->manager->polkit_queries; *p; p = &(*p)->next)
+                if (*p == q) {
+                        *p = q->next;
+                        break;
+                }
+        sd_bus_slot_unref(q->slot);
+        sd_bus_message_unref(q->call);
+        free(q);
+}
+
+void polkit_done(Manager *m) {
+        while (m->polkit_queries)
+                query_free(m->polkit_queries);
+}
+
+static PolkitQuery *query_find(Manager *m, sd_bus_message *call) {
+        for (PolkitQuery *q = m->polkit_queries; q; q = q->next)
+                if (q->call == call)
+                        return q;
+        return NULL;
+}
+
+static int query_room(Manager *m, const char *sender) {
+        unsigned n = 0, n_sender = 0;
+
+        for (PolkitQuery *q = m->polkit_queries; q; q = q->next) {
+                n++;
+                n_sender += streq(sd_bus_message_get_sender(q->call), sender);
+        }
+        return n >= POLKIT_QUERIES_MAX || n_sender >= POLKIT_QUERIES_PER_SENDER ? -ENOBUFS : 0;
+}
+
+static int on_answer(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        PolkitQuery *q = userdata;
+        int authorized = 0, challenge, r;
+
+        q->answered = true;
+        if (!sd_bus_message_is_method_error(reply, NULL)) {
+                r = sd_bus_message_enter_container(reply, 'r', "bba{ss}");
+                if (r >= 0)
+                        r = sd_bus_message_read(reply, "bb", &authorized, &challenge);
+                q->authorized = r >= 0 && authorized;
+        }
+        r = sd_bus_enqueue_for_read(q->manager->bus, q->call);
+        if (r < 0) {
+                log_error_errno(r, "Cannot take up a call again after polkit's answer");
+                query_free(q);
+        }
+        return 0;
+}
+
+static int append_details(sd_bus_message *ask, const char *const *details) {
+        int r;
+
+        r = sd_bus_message_open_container(ask, 'a', "{ss}");
+        for (; r >= 0 && details && details[0]; details += 2)
+                r = sd_bus_message_append(ask, "{ss}", details[0], details[1]);
+        return r < 0 ? r : sd_bus_message_close_container(ask);
+}
+
+static int query_send(PolkitQuery *q, const char *const *details) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *ask = NULL;
+        uint32_t flags = sd_bus_message_get_allow_interactive_authorization(q->call) > 0 ? 1 : 0; /* 1: AllowUserInteraction */
+        int r;
+
+        r = sd_bus_message_new_method_call(q->manager->bus, &ask, "org.freedesktop.PolicyKit1", "/org/freedesktop/PolicyKit1/Authority",
+                                           "org.freedesktop.PolicyKit1.Authority", "CheckAuthorization");
+        if (r >= 0)
+                r = sd_bus_message_append(ask, "(sa{sv})s", "system-bus-name", 1, "name", "s", sd_bus_message_get_sender(q->call), q->action);
+        if (r >= 0)
+                r = append_details(ask, details);
+        if (r >= 0)
+                r = sd_bus_message_append(ask, "us", flags, "");
+        return r < 0 ? r : sd_bus_call_async(q->manager->bus, &q->slot, ask, on_answer, q, flags ? USEC_INFINITY : 0);
+}
+
+static int query_start(Manager *m, sd_bus_message *call, const char *action, const char *const *details) {
+        PolkitQuery *q;
+        int r;
+
+        r = query_room(m, sd_bus_message_get_sender(call));
+        if (r < 0)
+                return r;
+        q = calloc(1, sizeof(*q));
+        if (!q)
+                return -ENOMEM;
+        *q = (PolkitQuery) { .next = m->polkit_queries, .manager = m, .call = sd_bus_message_ref(call), .action = action };
+        m->polkit_queries = q;
+        r = query_send(q, details);
+        if (r < 0)
+                query_free(q);
+        return r;
+}
+
+int polkit_check(Manager *m, sd_bus_message *call, const char *action, const char *const *details, sd_bus_error *error) {
+        PolkitQuery *q = query_find(m, call);
+        bool authorized;
+        int r;
+
+        if (q && q->answered && streq(q->action, action)) {
+                authorized = q->authorized;
+                query_free(q);
+                if (authorized)
+                        return 1;
+                return sd_bus_error_setf(error, SD_BUS_ERROR_ACCESS_DENIED, "Not allowed: %s", action);
+        }
+        r = sd_bus_query_sender_privilege(call, -1);
+        if (r != 0)
+                return r;
+        r = query_start(m, call, action, details);
+        return r < 0 ? sd_bus_error_set_errno(error, r) : 0;
+}
