@@ -30,6 +30,7 @@ typedef struct Manager {
         Pid1 *pid1;
         sd_event_source *helper_source, *attach_source;
         Connection *enforcer;               /* NULL: none is connected */
+        uint64_t n_connections;             /* made so far: tells the present one from those before */
         Attach *attaches;
         bool failure_open;
         usec_t disarmed_until_usec;         /* CLOCK_BOOTTIME; 0: armed */

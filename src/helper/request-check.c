@@ -44,7 +44,11 @@ static int check_unit_request(const void *packet) {
         bool needs_unit = r->header.type == HELPER_CLOSE_UNIT || r->header.type == HELPER_ATTACH_DONE;
 
         if (!unit_valid(r->unit, needs_unit) || !text_valid(r->reason, sizeof(r->reason)) || r->index > UNIT_INDEX_MAX || r->result > 0 ||
-            r->profile > PROFILE_MAX || (r->flags & ~(uint32_t) (REQUEST_UNIT_OBSERVE | REQUEST_UNIT_CLOSED)))
+            r->profile > PROFILE_MAX)
+                return -EINVAL;
+        if (r->header.type == HELPER_RELEASE_UNIT && r->flags == HELPER_RELEASE_UNLABELLED)
+                return r->cgroup_id != 0 ? 0 : -EINVAL;
+        if (r->flags & ~(uint32_t) (REQUEST_UNIT_OBSERVE | REQUEST_UNIT_CLOSED))
                 return -EINVAL;
         switch (r->header.type) {
         case HELPER_ENFORCE_UNIT:
@@ -152,7 +156,7 @@ int request_check(const void *packet, size_t size, size_t n_fds) {
         if (size < sizeof(*h))
                 return -EBADMSG;
         shape = request_shape(h->type);
-        if (!shape || shape->size != size || shape->n_fds != n_fds || h->serial == 0)
+        if (!shape || shape->size != size || shape->n_fds != n_fds || (h->serial == 0 && h->type != HELPER_HELLO))
                 return -EBADMSG;
         return shapes[h->type].check(packet);
 }

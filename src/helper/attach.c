@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Attaching a unit ahead of its first process. The client says nothing about the unit: what counts is the cgroup it runs in, that of
+ * trireme-attach@UNIT.service. The unit's own cgroup is made here, before PID 1 would; PID 1 takes the directory as it is, so that the id
+ * that goes into the table as "closed" now is the id that the unit's sockets will bear. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "helper/cgroup.h"
+#include "helper/manager.h"
+#include "helper/process.h"
+#include "ipc/attach-protocol.h"
+#include "util/fd.h"
+#include "util/log.h"
+
+#define ATTACH_TIMEOUT (20 * USEC_PER_SEC)
+#define ATTACH_CGROUP "/system.slice/trireme-attach@"
+
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77 /* Linux 6.5 */
+#endif
+
+struct Attach {
+        Manager *manager;
+        Attach *next;
+        int fd;
+        int pidfd;                /* of the client; -1 where the kernel does not give it */
+        pid_t pid;
+        sd_event_source *io, *timer;
+        bool asked;               /* PID 1 is being asked: the object must stay until it has answered */
+        bool gone;
+        bool announced;           /* its unit is closed in the table, and unit below is complete */
+        char name[HELPER_UNIT_NAME_MAX];
+        HelperUnit unit;
+};
+
+static void attach_close(Attach *a) {
+        a->io = sd_event_source_disable_unref(a->io);
+        a->timer = sd_event_source_disable_unref(a->timer);
+        closep(&a->fd);
+        closep(&a->pidfd);
+        a->fd = a->pidfd = -1;
+        a->gone = true;
+        if (a->asked)
+                return;
+        for (Attach **i = &a->manager->attaches; *i; i = &(*i)->next)
+                if (*i == a) {
+                        *i = a->next;
+                        break;
+                }
+        free(a);
+}
+
+void attach_free_all(Manager *m) {
+        while (m->attaches) {
+                m->attaches->asked = false;
+                attach_close(m->attaches);
+        }
+}
+
+static void attach_answer(Attach *a, int result, const char *reason) {
+        AttachReply reply = { .result = result };
+
+        (void) snprintf(reply.reason, sizeof(reply.reason), "%s", reason);
+        if (send(a->fd, &reply, sizeof(reply), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+                log_warning_errno(errno, "Cannot answer the attach client of %s", a->name);
+        if (result < 0)
+                log_full(LOG_WARNING, result, "%s is not attached%s%s", a->name, reason[0] ? ": " : "", reason);
+        attach_close(a);
+}
+
+/* ---- who ---- */
+
+static int client_identify(Attach *a) {
+        const char *instance, *suffix = ".service";
+        char cgroup[HELPER_CGROUP_MAX];
+        size_t len, n = strlen(suffix);
+        int k = cgroup_of_pid(a->pid, cgroup);
+
+        if (k < 0)
+                return k;
+        /* Read through the number of the process, so the process must still be the one that connected. */
+        if (a->pidfd >= 0 && !process_alive(a->pidfd))
+                return -ESRCH;
+        instance = startswith(cgroup, ATTACH_CGROUP);
+        len = instance ? strlen(instance) : 0;
+        if (len <= n || !streq(instance + len - n, suffix) || len - n >= sizeof(a->name))
+                return -EPERM;
+        memcpy(a->name, instance, len - n);
+        a->name[len - n] = '\0';
+        return unit_name_is_valid(a->name) ? 0 : -EINVAL;
+}
+
+/* ---- the file that the unit's assertion looks for ---- */
+
+static int attached_file(const Manager *m, const char *unit, bool there) {
+        _cleanup_close_ int dir = open(m->options.attached_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        int fd;
+
+        if (dir < 0)
+                return -errno;
+        if (!there)
+                return unlinkat(dir, unit, 0) < 0 && errno != ENOENT ? -errno : 0;
+        fd = openat(dir, unit, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0444);
+        if (fd < 0)
+                return -errno;
+        close(fd);
+        return 0;
+}
+
+static void attach_succeed(Attach *a) {
+        int k = attached_file(a->manager, a->name, true);
+
+        attach_answer(a, k, k < 0 ? "cannot make its file in /run/trireme/attached" : "");
+}
+
+/* ---- start ---- */
+
+static void attach_tell(Attach *a) {
+        HelperUnit event = a->unit;
+
+        event.header = (HelperHeader) { .type = HELPER_ATTACH };
+        manager_complete_unit(a->manager, &event);
+        connection_send(a->manager, &event, sizeof(event), NULL, 0);
+}
+
+void attach_announce(Manager *m) {
+        for (Attach *a = m->attaches; a; a = a->next)
+                if (a->announced && !a->gone)
+                        attach_tell(a);
+}
+
+int attach_done(Manager *m, const char *unit, int result, const char *reason) {
+        int found = -ENOENT;
+
+        for (Attach *a = m->attaches, *next; a; a = next) {
+                next = a->next;
+                if (a->gone || !a->announced || !streq(a->name, unit))
+                        continue;
+                found = 0;
+                if (result < 0)
+                        attach_answer(a, result, reason);
+                else
+                        attach_succeed(a);
+        }
+        return found;
+}
+
+static int unit_close(Attach *a, const HelperUnit *unit) {
+        Manager *m = a->manager;
+        int k = 0;
+
+        a->unit = *unit;
+        if (!unit->cgroup[0] || unit->cgroup_id == 0) {
+                k = cgroup_path_of_unit(unit->unit, unit->slice, a->unit.cgroup);
+                if (k >= 0)
+                        k = cgroup_make(m->cgroup_root_fd, a->unit.cgroup, &a->unit.cgroup_id);
+        }
+        if (k < 0)
+                return k;
+        a->unit.level = cgroup_level(a->unit.cgroup);
+        if (a->unit.level > HELPER_LEVEL_MAX)
+                return -E2BIG;
+        return manager_close_cgroup(m, a->unit.cgroup_id, a->unit.level, 0, false);
+}
+
+static void on_unit(int error, const HelperUnit *unit, const UnitPaths *paths, void *userdata) {
+        Attach *a = userdata;
+
+        a->asked = false;
+        if (a->gone) {
+                attach_close(a);
+                return;
+        }
+        if (error >= 0 && !streq(unit->unit, a->name))
+                error = -ENOENT; /* an alias: the generator names units by their own name */
+        if (error >= 0)
+                error = unit_close(a, unit);
+        if (error < 0) {
+                attach_answer(a, error, error == -E2BIG ? "its control group lies deeper than the rules reach" : "its control group cannot be closed");
+                return;
+        }
+        log_info("%s: control group %s (%llu) is in the table", a->name, a->unit.cgroup, (unsigned long long) a->unit.cgroup_id);
+        a->announced = true;
+        if (connection_ready(a->manager))
+                attach_tell(a);
+        manager_tell_state(a->manager);
+}
+
+static void attach_start(Attach *a) {
+        int k = pid1_get_unit(a->manager->pid1, a->name, on_unit, a);
+
+        if (k < 0)
+                attach_answer(a, k, "PID 1 cannot be asked");
+        else
+                a->asked = true;
+}
+
+static void attach_stop(Attach *a) {
+        HelperUnit event = { .header.type = HELPER_DETACH };
+        int k = attached_file(a->manager, a->name, false);
+
+        memcpy(event.unit, a->name, sizeof(event.unit));
+        if (connection_ready(a->manager))
+                connection_send(a->manager, &event, sizeof(event), NULL, 0);
+        log_info("%s: its attach unit was stopped", a->name);
+        attach_answer(a, k, "");
+}
+
+static int on_timeout(sd_event_source *s, uint64_t usec, void *userdata) {
+        Attach *a = userdata;
+        Manager *m = a->manager;
+
+        if (a->announced && m->disarmed_until_usec != 0) {
+                attach_succeed(a);
+        } else if (a->announced && m->failure_open && !connection_ready(m)) {
+                int k = table_remove_unit(m->table, a->unit.cgroup_id);
+
+                log_full(LOG_ALERT, 0, "FailureMode=open: %s starts UNPROTECTED, the enforcer does not answer", a->name);
+                if (k < 0)
+                        attach_answer(a, k, "cannot be let go");
+                else
+                        attach_succeed(a);
+        } else
+                attach_answer(a, -ETIMEDOUT, connection_ready(m) ? "the enforcer does not answer" : "the enforcer is not there");
+        return 0;
+}
+
+/* ---- clients ---- */
+
+static int on_client(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
+        AttachRequest request;
+        Attach *a = userdata;
+        ssize_t n = recv(fd, &request, sizeof(request), MSG_DONTWAIT | MSG_TRUNC);
+        int k;
+
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+                return 0;
+        if (n <= 0 || a->asked || a->announced) { /* it went away, or speaks out of turn */
+                attach_close(a);
+                return 0;
+        }
+        k = client_identify(a);
+        if (k < 0) {
+                log_warning_errno(k, "Refusing an attach client (process %d) that is not in the control group of an attach unit", (int) a->pid);
+                attach_close(a);
+                return 0;
+        }
+        log_info("Process %d asks: %s %s", (int) a->pid, n == sizeof(request) && request.action == ATTACH_STOP ? "detach" : "attach", a->name);
+        if (n != sizeof(request) || request.version != ATTACH_PROTOCOL_VERSION)
+                attach_answer(a, -EPROTO, "the attach program is of another version");
+        else if (request.action == ATTACH_START)
+                attach_start(a);
+        else if (request.action == ATTACH_STOP)
+                attach_stop(a);
+        else
+                attach_answer(a, -EPROTO, "unknown action");
+        return 0;
+}
+
+static int client_new(Manager *m, int *fd, const struct ucred *peer) {
+        Attach *a = calloc(1, sizeof(*a));
+        socklen_t len = sizeof(int);
+        int k;
+
+        if (!a)
+                return -ENOMEM;
+        *a = (Attach) { .manager = m, .fd = TAKE_FD(*fd), .pidfd = -1, .pid = peer->pid, .next = m->attaches };
+        m->attaches = a;
+        if (getsockopt(a->fd, SOL_SOCKET, SO_PEERPIDFD, &a->pidfd, &len) < 0)
+                a->pidfd = -1;
+        k = sd_event_add_io(m->event, &a->io, a->fd, EPOLLIN, on_client, a);
+        if (k >= 0)
+                k = sd_event_add_time_relative(m->event, &a->timer, CLOCK_BOOTTIME, ATTACH_TIMEOUT, 0, on_timeout, a);
+        if (k < 0)
+                attach_close(a);
+        return k;
+}
+
+static int on_connection(sd_event_source *s, int listener, uint32_t revents, void *userdata) {
+        _cleanup_close_ int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        struct ucred peer;
+        socklen_t len = sizeof(peer);
+        int k;
+
+        if (fd < 0)
+                return 0;
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+                k = -errno;
+        else if (peer.uid != 0)
+                k = -EPERM;
+        else
+                k = client_new(userdata, &fd, &peer);
+        if (k < 0)
+                log_warning_errno(k, "Refusing an attach client");
+        return 0;
+}
+
+int attach_listen(Manager *m) {
+        return sd_event_add_io(m->event, &m->attach_source, m->options.attach_fd, EPOLLIN, on_connection, m);
+}

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "helper/request-async.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "helper/cgroup.h"
+#include "helper/process.h"
+#include "util/fd.h"
+#include "util/log.h"
+
+/* A reply that waits for PID 1. The connection may be another one by then: its number is compared. */
+typedef struct Later {
+        Manager *manager;
+        uint64_t connection;
+        uint32_t serial;
+        unsigned n_pending;
+        int result;
+        /* CLOSE_UNIT */
+        uint32_t index;
+        /* START_SCOPE */
+        int pidfd;
+        uint32_t pid;
+        uint64_t cgroup_id;
+        char cgroup[HELPER_CGROUP_MAX];
+        char scope[HELPER_UNIT_NAME_MAX];
+} Later;
+
+static Later *later_new(Manager *m, const HelperHeader *h) {
+        Later *l = calloc(1, sizeof(*l));
+
+        if (l)
+                *l = (Later) { .manager = m, .connection = m->n_connections, .serial = h->serial, .pidfd = -1 };
+        return l;
+}
+
+static bool later_wanted(const Later *l) {
+        return connection_ready(l->manager) && l->manager->n_connections == l->connection;
+}
+
+static void later_free(Later *l) {
+        closep(&l->pidfd);
+        free(l);
+}
+
+static void later_reply(Later *l, int result) {
+        if (later_wanted(l)) {
+                connection_reply(l->manager, l->serial, result);
+                manager_tell_state(l->manager);
+        }
+        later_free(l);
+}
+
+static void later_send_unit(Later *l, const HelperUnit *unit) {
+        HelperUnit data = *unit;
+
+        data.header = (HelperHeader) { HELPER_UNIT, l->serial };
+        manager_complete_unit(l->manager, &data);
+        if (later_wanted(l))
+                connection_send(l->manager, &data, sizeof(data), NULL, 0);
+}
+
+/* ---- units ---- */
+
+static void on_unit(int error, const HelperUnit *unit, const UnitPaths *paths, void *userdata) {
+        Later *l = userdata;
+
+        if (error >= 0)
+                later_send_unit(l, unit);
+        later_reply(l, error);
+}
+
+int request_get_unit(Manager *m, const HelperRequest *r) {
+        Later *l = later_new(m, &r->header);
+        int k = l ? pid1_get_unit(m->pid1, r->unit, on_unit, l) : -ENOMEM;
+
+        if (k < 0 && l)
+                later_free(l);
+        return k;
+}
+
+static void on_listed_unit(int error, const HelperUnit *unit, const UnitPaths *paths, void *userdata) {
+        Later *l = userdata;
+
+        if (error >= 0)
+                later_send_unit(l, unit);
+        else if (error != -ENOENT) /* unloaded meanwhile, or only a name that others mention */
+                l->result = error;
+        if (--l->n_pending == 0)
+                later_reply(l, l->result);
+}
+
+static void on_list(int error, const char *const *units, size_t n, void *userdata) {
+        Later *l = userdata;
+
+        l->n_pending = 1; /* this loop's own, so that no answer comes first */
+        l->result = error;
+        for (size_t i = 0; i < n && error >= 0; i++) {
+                error = pid1_get_unit(l->manager->pid1, units[i], on_listed_unit, l);
+                if (error < 0)
+                        l->result = error;
+                else
+                        l->n_pending++;
+        }
+        if (--l->n_pending == 0)
+                later_reply(l, l->result);
+}
+
+int request_list_units(Manager *m, const HelperRequest *r) {
+        Later *l = later_new(m, &r->header);
+        int k = l ? pid1_list_units(m->pid1, on_list, l) : -ENOMEM;
+
+        if (k < 0 && l)
+                later_free(l);
+        return k;
+}
+
+/* ---- files ---- */
+
+static int file_open(const char *path) {
+        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+        struct stat st;
+
+        if (fd < 0 || fstat(fd, &st) < 0)
+                return -errno;
+        return S_ISREG(st.st_mode) ? TAKE_FD(fd) : -EBADF;
+}
+
+static int files_send(Later *l, const UnitPaths *paths) {
+        _cleanup_free_ HelperUnitFiles *data = calloc(1, sizeof(*data));
+        int fds[HELPER_DROPINS_MAX], k = 0;
+        size_t n = 0;
+
+        if (!data)
+                return -ENOMEM;
+        if (paths->overflow)
+                return -E2BIG;
+        data->header = (HelperHeader) { HELPER_UNIT_FILES, l->serial };
+        for (; n < paths->n; n++) {
+                fds[n] = file_open(paths->paths[n]);
+                if (fds[n] < 0) {
+                        k = log_warning_errno(fds[n], "Cannot open %s", paths->paths[n]);
+                        break;
+                }
+                (void) snprintf(data->paths[n], sizeof(data->paths[n]), "%.*s", (int) sizeof(data->paths[n]) - 1, paths->paths[n]);
+        }
+        data->n_files = (uint32_t) n;
+        if (k >= 0 && later_wanted(l))
+                connection_send(l->manager, data, sizeof(*data), fds, n);
+        for (size_t i = 0; i < n; i++)
+                close(fds[i]);
+        return k;
+}
+
+static void on_unit_files(int error, const HelperUnit *unit, const UnitPaths *paths, void *userdata) {
+        later_reply(userdata, error < 0 ? error : files_send(userdata, paths));
+}
+
+int request_open_unit_files(Manager *m, const HelperRequest *r) {
+        Later *l = later_new(m, &r->header);
+        int k = l ? pid1_get_unit(m->pid1, r->unit, on_unit_files, l) : -ENOMEM;
+
+        if (k < 0 && l)
+                later_free(l);
+        return k;
+}
+
+/* ---- close ---- */
+
+static void on_unit_to_close(int error, const HelperUnit *unit, const UnitPaths *paths, void *userdata) {
+        Later *l = userdata;
+
+        if (error >= 0 && unit->cgroup_id == 0)
+                error = -ENOENT;
+        if (error >= 0)
+                error = manager_close_cgroup(l->manager, unit->cgroup_id, unit->level, l->index, true);
+        later_reply(l, error);
+}
+
+int request_close_unit(Manager *m, const HelperUnitRequest *r) {
+        Later *l = later_new(m, &r->header);
+        int k;
+
+        if (!l)
+                return -ENOMEM;
+        l->index = r->index;
+        k = pid1_get_unit(m->pid1, r->unit, on_unit_to_close, l);
+        if (k < 0)
+                later_free(l);
+        return k;
+}
+
+/* ---- scopes ---- */
+
+static void on_scope_unit(int error, const HelperUnit *unit, const UnitPaths *paths, void *userdata) {
+        Later *l = userdata;
+
+        if (error >= 0 && unit->cgroup_id != l->cgroup_id)
+                error = -ESTALE; /* PID 1 did not take our directory */
+        if (error >= 0)
+                later_send_unit(l, unit);
+        later_reply(l, error);
+}
+
+static void on_scope(int error, void *userdata) {
+        char cgroup[HELPER_CGROUP_MAX];
+        Later *l = userdata;
+
+        if (error >= 0)
+                error = cgroup_of_pid((pid_t) l->pid, cgroup);
+        if (error >= 0 && !streq(cgroup, l->cgroup))
+                error = -ESTALE;
+        if (error >= 0 && !process_alive(l->pidfd)) /* asked last: until then the number was its own */
+                error = -ESRCH;
+        if (error >= 0)
+                error = pid1_get_unit(l->manager->pid1, l->scope, on_scope_unit, l);
+        if (error < 0) {
+                if (table_remove_unit(l->manager->table, l->cgroup_id) < 0)
+                        log_debug("Nothing to remove of %s", l->scope);
+                later_reply(l, error);
+        }
+}
+
+static int scope_prepare(Later *l, const HelperScope *r, int pidfd) {
+        size_t n = (size_t) snprintf(l->scope, sizeof(l->scope), "trireme-run-");
+        int k;
+
+        for (size_t i = 0; i < sizeof(r->id); i++)
+                n += (size_t) snprintf(l->scope + n, sizeof(l->scope) - n, "%02x", r->id[i]);
+        (void) snprintf(l->scope + n, sizeof(l->scope) - n, ".scope");
+        l->pidfd = fcntl(pidfd, F_DUPFD_CLOEXEC, 3);
+        if (l->pidfd < 0)
+                return -errno;
+        k = pid_of_pidfd(l->pidfd, &l->pid);
+        if (k >= 0)
+                k = process_check_uid(l->pid, r->uid);
+        if (k >= 0 && !process_alive(l->pidfd))
+                k = -ESRCH;
+        if (k >= 0)
+                k = cgroup_path_of_unit(l->scope, "trireme.slice", l->cgroup);
+        if (k >= 0)
+                k = cgroup_make(l->manager->cgroup_root_fd, l->cgroup, &l->cgroup_id);
+        if (k >= 0)
+                k = manager_close_cgroup(l->manager, l->cgroup_id, cgroup_level(l->cgroup), 0, true);
+        return k;
+}
+
+int request_start_scope(Manager *m, const HelperScope *r, int pidfd) {
+        Later *l = later_new(m, &r->header);
+        int k;
+
+        if (!l)
+                return -ENOMEM;
+        k = scope_prepare(l, r, pidfd);
+        if (k >= 0)
+                k = pid1_start_scope(m->pid1, l->scope, l->pidfd, l->pid, on_scope, l);
+        if (k < 0)
+                later_free(l);
+        return k;
+}

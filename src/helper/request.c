@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "helper/request.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "helper/cgroup.h"
+#include "helper/manager.h"
+#include "helper/request-async.h"
+#include "helper/sockets.h"
+#include "ipc/record.h"
+#include "util/fd.h"
+#include "util/log.h"
+
+#define REPLY_LATER 1 /* a handler's result: it has seen to the reply itself */
+
+/* ---- the table ---- */
+
+static int enforce_unit(Manager *m, const void *request, int fd) {
+        const HelperUnitRequest *r = request;
+        const TableUnit *old = table_find(m->table, r->cgroup_id);
+        TableUnit unit;
+
+        if (!old)
+                return -ENOENT;
+        unit = *old;
+        unit.index = r->index;
+        unit.flags = r->flags;
+        unit.profile = r->profile;
+        return table_set_unit(m->table, &unit);
+}
+
+static int release_unit(Manager *m, const void *request, int fd) {
+        const HelperUnitRequest *r = request;
+
+        if (!table_find(m->table, r->cgroup_id))
+                return -ENOENT;
+        if (r->flags != HELPER_RELEASE_UNLABELLED) {
+                int k = sockets_any(r->cgroup_id);
+
+                if (k != 0)
+                        return k < 0 ? k : -EBUSY;
+        }
+        return table_remove_unit(m->table, r->cgroup_id);
+}
+
+static int acl_add(Manager *m, const void *request, int fd) {
+        Box box;
+        int k = request_box_of_acl(request, &box);
+
+        return k < 0 ? k : table_add_box(m->table, &box);
+}
+
+static int profile_remove(Manager *m, const void *request, int fd) {
+        const uint32_t kinds = 1u << BOX_ACCEPT_FROM | 1u << BOX_REJECT_FROM | 1u << BOX_CONNECT_TO | 1u << BOX_REJECT_TO;
+        const HelperAcl *r = request;
+
+        return table_uses_profile(m->table, r->profile) ? -EBUSY : table_remove_boxes(m->table, kinds, r->profile);
+}
+
+static int network_add(Manager *m, const void *request, int fd) {
+        Box box;
+        int k = request_box_of_network(request, &box);
+
+        return k < 0 ? k : table_add_box(m->table, &box);
+}
+
+static int network_clear(Manager *m, const void *request, int fd) {
+        const HelperNetwork *r = request;
+        static const uint32_t kinds[] = { [HELPER_NETWORK_TARGET] = BOX_TARGET, [HELPER_NETWORK_EXCLUDED] = BOX_EXCLUDED, [HELPER_NETWORK_FAILSAFE] = BOX_FAILSAFE };
+
+        return table_remove_boxes(m->table, 1u << kinds[r->kind], 0);
+}
+
+static int local_accept(Manager *m, const void *request, int fd) {
+        const HelperLocal *r = request;
+
+        return table_add_local(m->table, &(TableLocal) { .client = r->client, .server = r->server, .port = (uint16_t) r->port });
+}
+
+static int local_forget(Manager *m, const void *request, int fd) {
+        const HelperLocal *r = request;
+
+        return table_forget_local(m->table, r->client, r->server);
+}
+
+static int set_options(Manager *m, const void *request, int fd) {
+        const HelperOptions *r = request;
+        TableOptions options = m->table->options;
+        int k;
+
+        options.mark_mask = r->conntrack_mark_mask;
+        options.deny_drop = r->deny_drop;
+        k = table_set_options(m->table, &options);
+        if (k < 0)
+                return k;
+        if (r->failure_open && !m->failure_open)
+                log_warning("FailureMode=open: units start unprotected when the enforcer does not answer");
+        m->failure_open = r->failure_open;
+        return 0;
+}
+
+static int disarm(Manager *m, const void *request, int fd) {
+        const HelperRequest *r = request;
+
+        return r->usec == 0 ? -EINVAL : manager_disarm(m, r->usec);
+}
+
+static int arm(Manager *m, const void *request, int fd) {
+        return manager_disarm(m, 0);
+}
+
+static int get_state(Manager *m, const void *request, int fd) {
+        HelperState state;
+
+        manager_fill_state(m, &state);
+        state.header.serial = ((const HelperHeader *) request)->serial;
+        connection_send(m, &state, sizeof(state), NULL, 0);
+        return 0;
+}
+
+static int record(Manager *m, const void *request, int fd) {
+        return record_write(request);
+}
+
+static int attach_done_request(Manager *m, const void *request, int fd) {
+        const HelperUnitRequest *r = request;
+
+        return attach_done(m, r->unit, r->result, r->reason);
+}
+
+/* ---- sockets ---- */
+
+/* Addresses of requests are bare, those of sock_diag mapped. */
+static struct in6_addr address_map(uint8_t family, const struct in6_addr *a) {
+        struct in6_addr mapped = { .s6_addr = { [10] = 0xff, [11] = 0xff } };
+
+        if (family == AF_INET6)
+                return *a;
+        memcpy(&mapped.s6_addr[12], a->s6_addr, 4);
+        return mapped;
+}
+
+static struct in6_addr address_unmap(const struct in6_addr *a) {
+        struct in6_addr bare = { 0 };
+
+        if (!IN6_IS_ADDR_V4MAPPED(a))
+                return *a;
+        memcpy(bare.s6_addr, &a->s6_addr[12], 4);
+        return bare;
+}
+
+static DiagSocket socket_of_request(const HelperSocket *r) {
+        return (DiagSocket) {
+                .family = r->family, .protocol = r->protocol, .state = r->state, .sport = r->sport, .dport = r->dport,
+                .saddr = address_map(r->family, &r->saddr), .daddr = address_map(r->family, &r->daddr),
+                .cookie = { r->cookie[0], r->cookie[1] }, .cgroup_id = r->cgroup_id,
+        };
+}
+
+typedef struct SocketWalk {
+        Manager *manager;
+        const HelperHeader *header;
+        const DiagSocket *wanted;
+        DiagSocket found;
+} SocketWalk;
+
+static int on_listed_socket(const DiagSocket *s, void *userdata) {
+        SocketWalk *w = userdata;
+        HelperSocket data = {
+                .header = { HELPER_SOCKET, w->header->serial }, .cgroup_id = s->cgroup_id, .protocol = IPPROTO_TCP, .state = s->state,
+                .family = IN6_IS_ADDR_V4MAPPED(&s->saddr) ? AF_INET : AF_INET6, .sport = s->sport, .dport = s->dport,
+                .saddr = address_unmap(&s->saddr), .daddr = address_unmap(&s->daddr), .cookie = { s->cookie[0], s->cookie[1] },
+        };
+
+        connection_send(w->manager, &data, sizeof(data), NULL, 0);
+        return 0;
+}
+
+static int list_sockets(Manager *m, const void *request, int fd) {
+        const HelperUnitRequest *r = request;
+        SocketWalk w = { .manager = m, .header = &r->header };
+
+        return sockets_of_cgroup(r->cgroup_id, IPPROTO_TCP, UINT32_MAX, on_listed_socket, &w);
+}
+
+static int on_wanted_socket(const DiagSocket *s, void *userdata) {
+        SocketWalk *w = userdata;
+
+        if (memcmp(s->cookie, w->wanted->cookie, sizeof(s->cookie)) != 0)
+                return 0;
+        w->found = *s;
+        w->found.protocol = IPPROTO_TCP;
+        return 1;
+}
+
+/* Believed is only what the kernel says: the socket with this cookie among those of a cgroup that is in the table. */
+static int cut_socket(Manager *m, const void *request, int fd) {
+        const HelperSocket *r = request;
+        const DiagSocket wanted = socket_of_request(r);
+        SocketWalk w = { .wanted = &wanted };
+        int k;
+
+        if (!table_find(m->table, r->cgroup_id))
+                return -EPERM;
+        k = sockets_of_cgroup(r->cgroup_id, IPPROTO_TCP, UINT32_MAX, on_wanted_socket, &w);
+        if (k < 0)
+                return k;
+        return k == 0 ? -ENOENT : socket_destroy(&w.found);
+}
+
+static int cut_flow(Manager *m, const void *request, int fd) {
+        const DiagSocket wanted = socket_of_request(request);
+        uint32_t mark = 0;
+        DiagSocket found;
+        int k = flow_mark(&wanted, &mark);
+
+        if (k < 0)
+                return k;
+        if (!(mark & m->table->options.mark_mask))
+                return -EPERM;
+        k = socket_find(&wanted, &found);
+        return k < 0 ? k : socket_destroy(&found);
+}
+
+/* ---- the list ---- */
+
+static int later(int k) {
+        return k < 0 ? k : REPLY_LATER;
+}
+
+static int list_units(Manager *m, const void *request, int fd) {
+        return later(request_list_units(m, request));
+}
+
+static int get_unit(Manager *m, const void *request, int fd) {
+        return later(request_get_unit(m, request));
+}
+
+static int open_unit_files(Manager *m, const void *request, int fd) {
+        return later(request_open_unit_files(m, request));
+}
+
+static int close_unit(Manager *m, const void *request, int fd) {
+        return later(request_close_unit(m, request));
+}
+
+static int start_scope(Manager *m, const void *request, int fd) {
+        return later(request_start_scope(m, request, fd));
+}
+
+static int (*const handlers[_HELPER_TYPE_MAX])(Manager *m, const void *request, int fd) = {
+        [HELPER_LIST_UNITS] = list_units,
+        [HELPER_GET_UNIT] = get_unit,
+        [HELPER_OPEN_UNIT_FILES] = open_unit_files,
+        [HELPER_CLOSE_UNIT] = close_unit,
+        [HELPER_ENFORCE_UNIT] = enforce_unit,
+        [HELPER_RELEASE_UNIT] = release_unit,
+        [HELPER_ACL_ADD] = acl_add,
+        [HELPER_PROFILE_REMOVE] = profile_remove,
+        [HELPER_NETWORK_ADD] = network_add,
+        [HELPER_NETWORK_CLEAR] = network_clear,
+        [HELPER_LOCAL_ACCEPT] = local_accept,
+        [HELPER_LOCAL_FORGET] = local_forget,
+        [HELPER_ATTACH_DONE] = attach_done_request,
+        [HELPER_LIST_SOCKETS] = list_sockets,
+        [HELPER_CUT_SOCKET] = cut_socket,
+        [HELPER_CUT_FLOW] = cut_flow,
+        [HELPER_START_SCOPE] = start_scope,
+        [HELPER_DISARM] = disarm,
+        [HELPER_ARM] = arm,
+        [HELPER_SET_OPTIONS] = set_options,
+        [HELPER_GET_STATE] = get_state,
+        [HELPER_RECORD] = record,
+};
+
+static void request_log(const HelperHeader *request, const RequestShape *shape) {
+        int level = shape->quiet ? LOG_DEBUG : LOG_INFO;
+
+        if (shape->size == sizeof(HelperUnitRequest)) {
+                const HelperUnitRequest *r = (const void *) request;
+
+                log_full(level, 0, "The enforcer asks: %s %s cgroup %llu index %u flags 0x%x profile %u result %d", shape->name, r->unit,
+                         (unsigned long long) r->cgroup_id, r->index, r->flags, r->profile, r->result);
+        } else if (shape->size == sizeof(HelperRequest))
+                log_full(level, 0, "The enforcer asks: %s %s", shape->name, ((const HelperRequest *) request)->unit);
+        else
+                log_full(level, 0, "The enforcer asks: %s", shape->name);
+}
+
+void request_handle(Manager *m, const HelperHeader *request, int fd) {
+        const RequestShape *shape = request_shape(request->type);
+        int k;
+
+        request_log(request, shape);
+        k = handlers[request->type](m, request, fd);
+        if (k < 0)
+                log_debug_errno(k, "Refused: %s", shape->name);
+        if (k != REPLY_LATER)
+                connection_reply(m, request->serial, k);
+        manager_tell_state(m);
+}
