@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* The only user of libcrypto. Key schedule and MACs of docs/protocol.md. Functions return 0 or a negative errno (-EBADMSG: does not verify; -EINVAL: refused input
- * such as an all-zero DH result; -EIO: libcrypto failed); outputs are untouched on failure. Secrets on the stack are wiped. */
+/* The only user of libcrypto. Key schedule and MACs of docs/protocol.md. Functions return 0 or a negative errno (-EBADMSG: does not verify;
+ * -EINVAL: refused input such as an all-zero DH result; -EIO: libcrypto failed); outputs are untouched on failure. Secrets on the stack are
+ * wiped. */
 
 #include <stddef.h>
 #include <stdint.h>
@@ -59,4 +60,5 @@ _must_use_ int token_mac_verify(const uint8_t token_key[static CRYPTO_KEY_SIZE],
 /* MACs of the three messages. Views are MESSAGE_VIEW_SIZE (116) bytes; the last one is used without its final 16 bytes. */
 _must_use_ int message_mac_syn(const MacKey *k, const uint8_t *syn, uint8_t ret[static CRYPTO_MAC_SIZE]);
 _must_use_ int message_mac_syn_ack(const MacKey *k, const uint8_t *syn, const uint8_t *syn_ack, uint8_t ret[static CRYPTO_MAC_SIZE]);
-_must_use_ int message_mac_ack(const MacKey *k, const uint8_t *syn, const uint8_t *syn_ack, const uint8_t *ack, uint8_t ret[static CRYPTO_MAC_SIZE]);
+_must_use_ int message_mac_ack(const MacKey *k, const uint8_t *syn, const uint8_t *syn_ack, const uint8_t *ack,
+                               uint8_t ret[static CRYPTO_MAC_SIZE]);

@@ -24,9 +24,10 @@ typedef struct DiagSocket {
 /* Dump sockets of (family, protocol) in the given states (bit set 1 << TCP_*). Connections of a dual-stack socket are AF_INET6, whatever
  * their addresses. cgroup_id != 0: only of that cgroup (INET_DIAG_BC_CGROUP_COND); sport != 0: only with this local port (host order).
  * Returns size or -EMSGSIZE. */
-_must_use_ int diag_dump_write(uint8_t family, uint8_t protocol, uint32_t states, uint64_t cgroup_id, uint16_t sport, uint32_t seq, void *buf, size_t size);
-/* The one socket that a packet from s->daddr, s->dport to s->saddr, s->sport (arriving on s->ifindex) meets, by the kernel's own look-up; with dport 0 the
- * listener it would meet. One answer, or the error -ENOENT. Returns size, -EMSGSIZE, or -EINVAL without family or protocol. */
+_must_use_ int diag_dump_write(uint8_t family, uint8_t protocol, uint32_t states, uint64_t cgroup_id, uint16_t sport, uint32_t seq,
+                               void *buf, size_t size);
+/* The one socket that a packet from s->daddr, s->dport to s->saddr, s->sport (arriving on s->ifindex) meets, by the kernel's own look-up;
+ * with dport 0 the listener it would meet. One answer, or the error -ENOENT. Returns size, -EMSGSIZE, or -EINVAL without family or protocol. */
 _must_use_ int diag_find_write(const DiagSocket *s, uint32_t seq, void *buf, size_t size);
 /* SOCK_DESTROY of exactly this socket (cookie included); asks for an ACK. Returns size, -EMSGSIZE, or -EINVAL without family or protocol. */
 _must_use_ int diag_destroy_write(const DiagSocket *s, uint32_t seq, void *buf, size_t size);

@@ -37,8 +37,8 @@ typedef struct Message {
 } Message;
 
 /* Returns 0; -ENOMSG when payload does not begin with our magic (any version): not ours; -EBADMSG when it does and is malformed: wrong
- * version, type, flags or reserved bits, length that does not fill the payload exactly, nonce or token where none may be. A SYN without KNOWN must be
- * MESSAGE_SIZE_MAX long: what follows its MAC is zero (docs/protocol.md, "Padding"). */
+ * version, type, flags or reserved bits, length that does not fill the payload exactly, nonce or token where none may be. A SYN without
+ * KNOWN must be MESSAGE_SIZE_MAX long: what follows its MAC is zero (docs/protocol.md, "Padding"). */
 _must_use_ int message_parse(const uint8_t *payload, size_t len, Message *ret);
 
 /* Returns the size written to buf; -EMSGSIZE; -EINVAL for what message_parse() would refuse. A SYN without KNOWN is

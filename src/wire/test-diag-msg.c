@@ -117,6 +117,7 @@ static void the_end_and_errors_are_told_apart(void **state) {
                 { "gone",                     NLMSG_ERROR, -ENOENT,     36, -ENOENT },
                 { "error without a number",   NLMSG_ERROR, 0,           16, -EBADMSG },
                 { "a positive error",         NLMSG_ERROR, 5,           36, -EBADMSG },
+                { "MAX_ERRNO",                NLMSG_ERROR, -4095,       36, -4095 },
                 { "beyond MAX_ERRNO",         NLMSG_ERROR, -4096,       36, -EBADMSG },
                 { "INT_MIN",                  NLMSG_ERROR, INT32_MIN,   36, -EBADMSG },
         };

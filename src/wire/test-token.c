@@ -202,7 +202,7 @@ static void tags_are_in_strict_order(void **state) {
 }
 
 static void what_could_not_be_read_is_not_written(void **state) {
-        static const char long_key[129] = "a key, 129 bytes long";
+        char long_key[129];
         const struct {
                 const char *what;
                 TokenMode mode;
@@ -222,12 +222,14 @@ static void what_could_not_be_read_is_not_written(void **state) {
                 { "too long",               TOKEN_PSK, 0, 0, 3601, 0, {},                        -EINVAL },
                 { "all of time",            TOKEN_PSK, 0, INT64_MIN, INT64_MAX, 0, {},           -EINVAL },
                 { "empty key",              TOKEN_PSK, 0, 0, 1, 1, TAG("", "b"),                 -EINVAL },
-                { "long key",               TOKEN_PSK, 0, 0, 1, 1, { long_key, "", 129, 0 },     -EINVAL },
+                { "the longest key",        TOKEN_PSK, 0, 0, 1, 1, { long_key, "", 128, 0 },     1 },
+                { "a longer key",           TOKEN_PSK, 0, 0, 1, 1, { long_key, "", 129, 0 },     -EINVAL },
                 { "control character",      TOKEN_PSK, 0, 0, 1, 1, TAG("a", "\x1b[31m"),         -EINVAL },
                 { "not UTF-8",              TOKEN_PSK, 0, 0, 1, 1, TAG("a", "\xff"),             -EINVAL },
                 { "257 tags",               TOKEN_PSK, 0, 0, 1, 257, TAG("a", ""),               -EINVAL },
         };
 
+        memset(long_key, 'k', sizeof(long_key));
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
                 uint8_t bytes[TOKEN_SIZE_MAX];
                 Token t = { .mode = cases[i].mode, .key_id = cases[i].key_id, .valid_from_sec = cases[i].from,
@@ -256,6 +258,27 @@ static void a_token_that_would_be_too_large_is_not_written(void **state) {
         assert_memory_equal(bytes, zero, sizeof(bytes));
         assert_int_equal(token_write(&t, TOKEN_MAC_SIZE, bytes, 1064), 1064);
         assert_int_equal(token_parse(bytes, TOKEN_SIZE_MAX, &t), 0);
+}
+
+static void the_most_tags_are_read_and_one_more_is_not(void **state) {
+        static const char keys[] = "!#$%&()*+-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ^_abcdefghijklmnopqrstuvwxyz{|}~";
+        static const char *const values[] = { "", "x", "y" };
+        uint8_t bytes[TOKEN_SIZE_MAX] = {};
+        Token t = psk_token, parsed;
+        int n;
+
+        for (t.n_tags = 0; t.n_tags < TOKEN_TAGS_MAX; t.n_tags++) {
+                const char *value = values[t.n_tags % 3];
+
+                t.tags[t.n_tags] = (TokenTag) { &keys[t.n_tags / 3], value, 1, (uint8_t) strlen(value) };
+        }
+        n = token_write(&t, TOKEN_MAC_SIZE, bytes, sizeof(bytes));
+        assert_true(n > 0);
+        assert_int_equal(token_parse(bytes, (size_t) n + TOKEN_MAC_SIZE, &parsed), 0);
+        assert_same(&parsed, &t);
+        memcpy(bytes + n, "\1\1~z", 4);
+        store_be16(bytes + 88, TOKEN_TAGS_MAX + 1);
+        assert_int_equal(token_parse(bytes, (size_t) n + 4 + TOKEN_MAC_SIZE, &parsed), -EBADMSG);
 }
 
 /* ---- properties ---- */
@@ -340,6 +363,7 @@ int main(void) {
                 cmocka_unit_test(tags_are_in_strict_order),
                 cmocka_unit_test(what_could_not_be_read_is_not_written),
                 cmocka_unit_test(a_token_that_would_be_too_large_is_not_written),
+                cmocka_unit_test(the_most_tags_are_read_and_one_more_is_not),
                 cmocka_unit_test(what_was_written_is_what_is_read),
                 cmocka_unit_test(a_token_has_one_encoding_only),
         };

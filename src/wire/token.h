@@ -46,10 +46,10 @@ typedef struct Token {
         size_t certificate_len;
 } Token;
 
-/* Returns 0; -EBADMSG malformed (any rule of docs/protocol.md, sort order and duplicates included); -EPROTONOSUPPORT unknown version or mode. Syntax only:
- * namespaces, dates and proofs are judged by the caller. */
+/* Returns 0; -EBADMSG malformed (any rule of docs/protocol.md, sort order and duplicates included); -EPROTONOSUPPORT unknown version or mode.
+ * Syntax only: namespaces, today's date and proofs are judged by the caller. */
 _must_use_ int token_parse(const uint8_t *bytes, size_t len, Token *ret);
 
-/* Writes everything up to (without) the proof; in PKI mode with the certificate. tags must be sorted. Returns the size written = signed_len; -EMSGSIZE when it (plus
- * proof_len) would exceed TOKEN_SIZE_MAX or size; -EINVAL. */
+/* Writes everything up to (without) the proof; in PKI mode with the certificate. tags must be sorted. Returns the size written = signed_len;
+ * -EMSGSIZE when it would exceed size, or with proof_len more TOKEN_SIZE_MAX; -EINVAL for what token_parse() would refuse. */
 _must_use_ int token_write(const Token *t, size_t proof_len, uint8_t *buf, size_t size);
