@@ -12,8 +12,8 @@
 #include "util/macro.h"
 #include "wire/message.h"
 
-/* 30 s: TCP sends a SYN again after 1, 3, 7 and 15 s; whoever needs longer begins anew. */
-#define FLOW_HALF_OPEN_USEC (30 * USEC_PER_SEC)
+/* Linux repeats SYN and SYN-ACK after 1, 3, 7, 15 and 31 s; whoever needs longer begins anew. */
+#define FLOW_HALF_OPEN_USEC (32 * USEC_PER_SEC)
 /* Linux repeats a SYN-ACK for up to 63 s (tcp_synack_retries=5): so long our ACK may have to be said again. */
 #define FLOW_RELEASED_USEC (64 * USEC_PER_SEC)
 
@@ -88,6 +88,10 @@ FlowKey flow_key(const Endpoints *e, FlowRole role);
 Flow *flow_table_get(FlowTable *t, const FlowKey *key, usec_t now);
 /* A zeroed half-open flow that lives FLOW_HALF_OPEN_USEC; NULL: no room in this class. The key must not be there. */
 Flow *flow_table_add(FlowTable *t, const FlowKey *key, FlowClass class, usec_t now);
+/* When it was opened or renewed. Keys that were good then are good until its end, even if they run out meanwhile. */
+static inline usec_t flow_since_usec(const Flow *flow) {
+        return flow->expires_usec - FLOW_HALF_OPEN_USEC;
+}
 void flow_table_renew(FlowTable *t, Flow *flow, usec_t now);
 void flow_table_remove(FlowTable *t, Flow *flow);
 /* A flow whose time is over, in any class, or NULL: for the caller to look at and remove. */

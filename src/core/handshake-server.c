@@ -163,7 +163,7 @@ Action handshake_server_syn(Handshake *h, const HandshakeInput *in) {
 
 /* Makes the SYN-ACK message for this ISN of our kernel's. */
 static bool make_syn_ack(Handshake *h, const HandshakeInput *in, Flow *f) {
-        const Pair *pair = peer_cache_pair(h->peers, f->our_dh, f->peer_dh, in->now);
+        const Pair *pair = peer_cache_pair(h->peers, f->our_dh, f->peer_dh, flow_since_usec(f));
         const Unit *unit = unit_table_get(h->units, f->unit);
         Message m;
         int n;
@@ -220,8 +220,8 @@ static Action server_reset(Handshake *h, const HandshakeInput *in, const Flow *f
         return match ? action_strip(VERDICT_PASS, p) : action_drop(h, DATAPATH_COUNTER_BAD_ACK_NUMBER);
 }
 
-static bool ack_verifies(Handshake *h, const HandshakeInput *in, const Flow *f, const Message *m) {
-        const Pair *pair = peer_cache_pair(h->peers, f->our_dh, f->peer_dh, in->now);
+static bool ack_verifies(Handshake *h, const Flow *f, const Message *m) {
+        const Pair *pair = peer_cache_pair(h->peers, f->our_dh, f->peer_dh, flow_since_usec(f));
         uint8_t view[MESSAGE_VIEW_SIZE], empty[CRYPTO_HASH_SIZE], mac[MESSAGE_MAC_SIZE];
 
         if (!pair || crypto_sha256("", 0, empty) < 0)
@@ -263,7 +263,7 @@ Action handshake_server_input(Handshake *h, const HandshakeInput *in, Flow *f) {
         f->credit += (int64_t) p->len;
         if (message_parse(p->data + p->payload_offset, p->payload_len, &m) < 0 || m.type != MESSAGE_ACK)
                 return action_drop(h, DATAPATH_COUNTER_NO_STATE);
-        if (!ack_verifies(h, in, f, &m))
+        if (!ack_verifies(h, f, &m))
                 return action_drop(h, DATAPATH_COUNTER_BAD_MAC);
         return server_release(h, in, f);
 }

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "core/test-hosts.h"
+
+#include <assert.h>
+#include <arpa/inet.h>
+#include <stdio.h>
+
+#include "util/siphash.h"
+#include "wire/bytes.h"
+#include "wire/token.h"
+
+usec_t test_now = 1000 * USEC_PER_SEC;
+
+static size_t token_make(const Host *h, size_t n_tags, uint8_t *buf, size_t size) {
+        static char values[TOKEN_TAGS_MAX][16];
+        Token t = { .mode = TOKEN_PSK, .families = 1, .key_id = h->psk.key_id, .valid_from_sec = 1000, .valid_until_sec = 2000, .n_tags = (uint16_t) n_tags };
+        int n;
+
+        memcpy(t.node, h->node, sizeof(t.node));
+        memcpy(t.node_dh, h->dh.public_key, sizeof(t.node_dh));
+        for (size_t i = 0; i < n_tags; i++) {
+                (void) snprintf(values[i], sizeof(values[i]), "value-%03zu", i);
+                t.tags[i] = (TokenTag) { .key = "@usr:app", .key_len = 8, .value = values[i], .value_len = 9 };
+        }
+        n = token_write(&t, TOKEN_MAC_SIZE, buf, size);
+        assert(n > 0);
+        assert(token_mac(h->psk.token_key, buf, (size_t) n, buf + n) == 0);
+        return (size_t) n + TOKEN_MAC_SIZE;
+}
+
+void host_init(Host *h, const char *name, const char *psk, size_t n_tags) {
+        static const uint8_t seed[SIPHASH_KEY_SIZE] = "not so random..";
+        DatapathUnit u = { .index = HOST_UNIT, .cgroup_id = 4711, .token_expires_usec = USEC_INFINITY };
+        uint8_t key[32] = {};
+
+        *h = (Host) { .allow = true, .answer_usec = 60 * USEC_PER_SEC };
+        memcpy(key, psk, strlen(psk));
+        memcpy(h->node, name, strlen(name));
+        assert(psk_keys_derive(key, &h->psk) == 0);
+        assert(dh_key_generate(&h->dh) == 0);
+        assert(flow_table_new(seed, &h->h.flows) == 0);
+        assert(peer_cache_new(seed, &h->h.peers) == 0);
+        assert(unit_table_new(&h->h.units) == 0);
+        memcpy(u.node_dh, h->dh.public_key, sizeof(u.node_dh));
+        u.token_len = (uint32_t) token_make(h, n_tags, u.token, sizeof(u.token));
+        assert(unit_table_set(h->h.units, &u) == 0);
+}
+
+void host_done(Host *h) {
+        flow_table_free(h->h.flows);
+        peer_cache_free(h->h.peers);
+        unit_table_free(h->h.units);
+}
+
+void host_set_flags(Host *h, uint32_t flags) {
+        const Unit *unit = unit_table_get(h->h.units, HOST_UNIT);
+        DatapathUnit u = { .index = HOST_UNIT, .flags = flags, .cgroup_id = unit->cgroup_id, .token_expires_usec = USEC_INFINITY, .token_len = unit->token_len };
+
+        memcpy(u.node_dh, unit->node_dh, sizeof(u.node_dh));
+        memcpy(u.token, unit->token, unit->token_len);
+        assert(unit_table_set(h->h.units, &u) == 0);
+        h->flags = flags;
+}
+
+static void answer_token(const Host *h, const DatapathResolve *q, DatapathResolved *ret) {
+        PairKeys keys;
+        Token t;
+
+        ret->decision = (DatapathDecision) { .reason = REASON_BAD_TOKEN };
+        if (token_parse(q->token, q->token_len, &t) < 0)
+                return;
+        ret->decision.reason = REASON_UNVERIFIED;
+        if (token_mac_verify(h->psk.token_key, t.bytes, t.signed_len, t.proof) < 0)
+                return;
+        assert(pair_keys_derive(&(PairInput) {
+                .mode = TOKEN_PSK, .psk_pair_key = h->psk.pair_key, .own = &h->dh, .own_node = h->node, .peer_node = t.node, .peer_dh = t.node_dh,
+        }, &keys) == 0);
+        memcpy(&ret->keys, &keys, sizeof(ret->keys));
+        memcpy(ret->peer_dh, t.node_dh, sizeof(ret->peer_dh));
+        assert(crypto_sha256(q->token, q->token_len, ret->token_hash) == 0);
+        ret->verified = 1;
+        ret->peer = 99;
+        ret->decision = (DatapathDecision) { .allow = h->allow || h->observe, .observed = !h->allow && h->observe, .reason = REASON_RULE, .rule = 3 };
+}
+
+static DatapathResolved host_answer(const Host *h, const DatapathResolve *q) {
+        DatapathResolved a = { .verified = 1, .expires_usec = test_now + h->answer_usec };
+
+        if (q->direction == DATAPATH_PLAIN_SYN)
+                a.decision = (DatapathDecision) { .allow = h->plain_allowed, .reason = REASON_ACL };
+        else if (q->direction == DATAPATH_LOCAL) {
+                a.decision = (DatapathDecision) { .allow = h->allow, .reason = REASON_RULE };
+                a.client = (DatapathDecision) { .allow = 1, .reason = REASON_SAME_LABEL };
+        } else {
+                a.verified = 0;
+                answer_token(h, q, &a);
+        }
+        return a;
+}
+
+Connection connection_make(int family, uint16_t client_port) {
+        Connection c = { .family = family, .client_port = client_port, .server_port = 80, .client_isn = 0xfffffff0u + client_port, .server_isn = 77000u + client_port };
+        const char *addresses[][2] = { { "::ffff:192.0.2.1", "::ffff:192.0.2.2" }, { "2001:db8::1", "2001:db8::2" } };
+
+        assert(inet_pton(AF_INET6, addresses[family == AF_INET6][0], &c.client) == 1);
+        assert(inet_pton(AF_INET6, addresses[family == AF_INET6][1], &c.server) == 1);
+        return c;
+}
+
+static size_t ip_header(const Connection *c, bool from_client, size_t tcp_len, uint8_t *ip) {
+        const struct in6_addr *s = from_client ? &c->client : &c->server, *d = from_client ? &c->server : &c->client;
+
+        if (c->family == AF_INET) {
+                ip[0] = 0x45;
+                store_be16(ip + 2, (uint16_t) (20 + tcp_len));
+                ip[8] = 64;
+                ip[9] = IPPROTO_TCP;
+                memcpy(ip + 12, s->s6_addr + 12, 4);
+                memcpy(ip + 16, d->s6_addr + 12, 4);
+                return 20;
+        }
+        ip[0] = 0x60;
+        store_be16(ip + 4, (uint16_t) tcp_len);
+        ip[6] = IPPROTO_TCP;
+        ip[7] = 64;
+        memcpy(ip + 8, s, 16);
+        memcpy(ip + 24, d, 16);
+        return 40;
+}
+
+Wire wire_make(const Connection *c, bool from_client, uint8_t flags, uint32_t seq, uint32_t ack, const void *payload, size_t payload_len) {
+        Wire w = {};
+        uint8_t *tcp;
+        size_t at;
+
+        at = ip_header(c, from_client, 20 + payload_len, w.data);
+        tcp = w.data + at;
+        store_be16(tcp, from_client ? c->client_port : c->server_port);
+        store_be16(tcp + 2, from_client ? c->server_port : c->client_port);
+        store_be32(tcp + 4, seq);
+        store_be32(tcp + 8, ack);
+        tcp[12] = 5 << 4;
+        tcp[13] = flags;
+        if (payload_len > 0)
+                memcpy(tcp + 20, payload, payload_len);
+        w.len = at + 20 + payload_len;
+        return w;
+}
+
+Wire wire_syn(const Connection *c) {
+        return wire_make(c, true, TCP_FLAG_SYN, c->client_isn, 0, NULL, 0);
+}
+
+Wire wire_syn_ack(const Connection *c) {
+        return wire_make(c, false, TCP_FLAG_SYN | TCP_FLAG_ACK, c->server_isn, c->client_isn + 1, NULL, 0);
+}
+
+Wire wire_ack(const Connection *c, const char *data) {
+        return wire_make(c, true, TCP_FLAG_ACK, c->client_isn + 1, c->server_isn + 1, data, strlen(data));
+}
+
+Packet wire_parse(const Wire *w) {
+        Packet p;
+
+        assert(packet_parse(w->data, w->len, &p) == 0);
+        return p;
+}
+
+size_t wire_payload_len(const Wire *w) {
+        return wire_parse(w).payload_len;
+}
+
+const uint8_t *wire_payload(const Wire *w) {
+        return w->data + wire_parse(w).payload_offset;
+}
+
+static Action host_go(Host *h, HandshakeInput *in, Wire *w) {
+        DatapathResolved answer;
+        uint8_t buf[WIRE_MAX];
+        int n = (int) w->len;
+        Action a;
+
+        in->now = test_now;
+        in->packet = wire_parse(w);
+        assert(crypto_random(in->nonce, sizeof(in->nonce)) == 0);
+        a = handshake_step(&h->h, in);
+        if (a.type == ACTION_ASK) {
+                h->n_questions++;
+                if (h->mute)
+                        return a;
+                answer = host_answer(h, &h->h.question);
+                assert(peer_cache_learn(h->h.peers, &h->h.question, &answer, test_now) == 0);
+                in->answer = &answer;
+                a = handshake_step(&h->h, in);
+                in->answer = NULL;
+        }
+        if (a.edit == EDIT_PAYLOAD)
+                n = packet_rewrite(&in->packet, a.payload, a.payload_len, true, buf, sizeof(buf));
+        else if (a.edit == EDIT_RESET)
+                n = packet_write_reset(&in->packet, buf, sizeof(buf));
+        assert(n >= 0);
+        if (a.edit != EDIT_NONE)
+                memcpy(w->data, buf, (size_t) n);
+        w->len = (size_t) n;
+        return a;
+}
+
+Action host_step(Host *h, QueueHook hook, uint8_t kind, uint32_t unit, Wire *w) {
+        HandshakeInput in = { .hook = hook, .kind = kind, .unit = unit, .unit_flags = (uint8_t) h->flags };
+
+        return host_go(h, &in, w);
+}
+
+static uint32_t told_unit(const Wire *w) {
+        return (wire_parse(w).flags & (TCP_FLAG_SYN | TCP_FLAG_ACK)) == TCP_FLAG_SYN ? HOST_UNIT : 0;
+}
+
+Action host_input(Host *h, Wire *w) {
+        return host_step(h, QUEUE_HOOK_INPUT, REQUEST_HANDSHAKE, told_unit(w), w);
+}
+
+Action host_output(Host *h, Wire *w) {
+        return host_step(h, QUEUE_HOOK_OUTPUT, REQUEST_HANDSHAKE, told_unit(w), w);
+}
+
+Action host_input_loopback(Host *h, uint8_t kind, uint32_t unit, uint32_t client, Wire *w) {
+        HandshakeInput in = { .hook = QUEUE_HOOK_INPUT, .kind = kind, .unit = unit, .client = client, .loopback = true };
+
+        return host_go(h, &in, w);
+}
