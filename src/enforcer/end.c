@@ -16,7 +16,8 @@
 static void unit_forget(Manager *m, Unit *u) {
         datapath_send_gone(m, u);
         helper_local_forget(m, u->index);
-        profile_release(TAKE_PTR(u->profile));
+        u->profile = profile_release(u->profile);
+        u->retired = profile_release(u->retired);
         unit_free(&m->units, u);
         manager_update_status(m);
 }

@@ -104,6 +104,7 @@ static void on_enforced(Link *l, const LinkMessage *msg, int result, void *userd
 
         if (msg || !u)
                 return;
+        u->retired = profile_release(u->retired);
         if (result < 0 && result != -ECONNRESET) {
                 log_error_errno(result, "The helper cannot enforce %s", u->name);
                 (void) snprintf(text, sizeof(text), "the kernel's rules could not be changed: %s", strerror(-result));
@@ -122,15 +123,49 @@ static void unit_send(Manager *m, Unit *u) {
         int r;
 
         datapath_send_unit(m, u);
+        if (u->closing || (u->profile && !u->profile->ready))
+                return;
         r = helper_enforce(m, u, on_enforced);
         if (r < 0 && r != -ENOTCONN)
                 log_error_errno(r, "Cannot ask the helper to enforce %s", u->name);
+}
+
+/* The helper asks PID 1 before it closes, so what follows waits for its word. */
+static void on_closed_first(Link *l, const LinkMessage *msg, int result, void *userdata) {
+        Manager *m = helper_manager(l);
+        Unit *u = units_find_index(&m->units, (uint32_t) (uintptr_t) userdata);
+
+        if (msg || !u)
+                return;
+        u->closing = false;
+        if (result >= 0) {
+                unit_send(m, u);
+                return;
+        }
+        if (result != -ECONNRESET)
+                on_enforced(l, NULL, result, userdata);
+}
+
+static void unit_close_first(Manager *m, Unit *u) {
+        int r = helper_close(m, u, on_closed_first);
+
+        if (r >= 0)
+                u->closing = true;
+        else if (r != -ENOTCONN)
+                log_error_errno(r, "Cannot ask the helper to close %s", u->name);
 }
 
 /* Peers, and units of this host, must judge anew what they decided about this unit. */
 static void unit_changed(Manager *m, const Unit *u) {
         datapath_forget(m, DATAPATH_FORGET_DECISIONS, 0);
         helper_local_forget(m, u->index);
+}
+
+static void unit_retire_profile(Unit *u, Profile *old) {
+        if (old == u->profile || u->retired)
+                profile_release(old);
+        else
+                u->retired = old;
 }
 
 /* policy NULL: denied for denial. A unit that is new has nothing to be forgotten. */
@@ -155,7 +190,7 @@ static int unit_put_in_force(Manager *m, Unit *u, UnitPolicy *policy, Denial *de
         unit_send(m, u);
         if (changed)
                 unit_changed(m, u);
-        profile_release(old_profile);
+        unit_retire_profile(u, old_profile);
         unit_policy_unref(old_policy);
         if (changed && u->state != UNIT_DENIED)
                 cut_recheck(m, u);
@@ -239,11 +274,8 @@ static void labelled(Manager *m, const HelperUnit *info, LoadResult *result) {
                 return;
         }
         enforce_remnants(m, u->name, result->policy, &denial);
-        if (!result->attach && !(info->flags & HELPER_UNIT_ATTACHED)) {
-                r = helper_close(m, u, on_closed);
-                if (r < 0 && r != -ENOTCONN)
-                        log_error_errno(r, "Cannot ask the helper to close %s", u->name);
-        }
+        if (!result->attach && !(info->flags & HELPER_UNIT_ATTACHED))
+                unit_close_first(m, u);
         r = unit_put_in_force(m, u, result->policy, &denial);
         if (r < 0)
                 log_error_errno(r, "%s stays closed", u->name);
@@ -316,11 +348,11 @@ void enforce_refresh_all(Manager *m) {
         }
 }
 
-void enforce_profile_failed(Manager *m, const Profile *p) {
+void enforce_profile_ready(Manager *m, const Profile *p) {
         for (Unit *u = m->units.first; u; u = u->next) {
                 _cleanup_(denial_done) Denial denial = {};
 
-                if (u->profile != p || !u->policy)
+                if (u->profile != p || !u->policy || (u->remnant && !units_find(&m->units, u->name)))
                         continue;
                 if (unit_put_in_force(m, u, u->policy, &denial) < 0)
                         log_error("%s stays closed", u->name);

@@ -220,8 +220,10 @@ Manager *manager_free(Manager *m) {
         m->helper = link_free(m->helper); /* answers what is pending, so loads and jobs end here */
         m->datapath = link_free(m->datapath);
         loads_free(m);
-        for (Unit *u = m->units.first; u; u = u->next)
+        for (Unit *u = m->units.first; u; u = u->next) {
                 u->profile = profile_release(u->profile);
+                u->retired = profile_release(u->retired);
+        }
         units_done(&m->units);
         peers_free(m->peers);
         names_free(m->rules);

@@ -26,7 +26,7 @@ static void on_entry(Link *l, const LinkMessage *msg, int result, void *userdata
                 return;
         log_error_errno(result, "The helper refuses an access list");
         p->failed = true;
-        enforce_profile_failed(m, p);
+        enforce_profile_ready(m, p);
 }
 
 static int profile_send_list(Profile *p, const AclList *list, HelperAclDirection direction) {
@@ -45,28 +45,48 @@ static int profile_send_list(Profile *p, const AclList *list, HelperAclDirection
         return 0;
 }
 
-static int profile_send_remove(Profile *p) {
-        HelperAcl request = { .header.type = HELPER_PROFILE_REMOVE, .profile = p->id };
+static void profile_send(Profile *p);
+static int profile_take_id(Manager *m, uint32_t *ret);
 
-        return link_request(p->manager->helper, &request, sizeof(request), -1, helper_log_answer, (void *) "removal of a profile");
+/* Another enforcer's profile of that number may still be in use, for a moment after a restart: then another number. */
+static void profile_renumber(Profile *p) {
+        if (profile_take_id(p->manager, &p->id) >= 0)
+                profile_send(p);
+        else
+                p->failed = true;
 }
 
-/* A profile of this number may be left from an enforcer before us. It goes away first; if a unit still uses it, adding to it would widen that
- * unit's list, so numbers begin at random and this is not met. */
-static void profile_send(Profile *p) {
+static void on_cleared(Link *l, const LinkMessage *msg, int result, void *userdata) {
+        Manager *m = helper_manager(l);
+        Profile *p = profile_find(m, (uint32_t) (uintptr_t) userdata);
         int r;
 
-        if (!p->manager->helper_ready)
+        if (msg || !p || result == -ECONNRESET)
                 return;
-        r = profile_send_remove(p);
-        if (r >= 0)
-                r = profile_send_list(p, &p->accept_from, HELPER_ACL_ACCEPT_FROM);
+        if (result == -EBUSY) {
+                profile_renumber(p);
+                return;
+        }
+        r = result < 0 && result != -ENOENT ? result : profile_send_list(p, &p->accept_from, HELPER_ACL_ACCEPT_FROM);
         if (r >= 0)
                 r = profile_send_list(p, &p->connect_to, HELPER_ACL_CONNECT_TO);
-        if (r < 0 && r != -ENOTCONN) {
+        p->failed = r < 0;
+        p->ready = true;
+        if (r < 0)
                 log_error_errno(r, "Cannot tell the helper an access list");
-                p->failed = true;
-        }
+        enforce_profile_ready(m, p);
+}
+
+static void profile_send(Profile *p) {
+        HelperAcl request = { .header.type = HELPER_PROFILE_REMOVE, .profile = p->id };
+        int r;
+
+        p->ready = false;
+        if (!p->manager->helper_ready)
+                return;
+        r = link_request(p->manager->helper, &request, sizeof(request), -1, on_cleared, id_to_pointer(p->id));
+        if (r < 0 && r != -ENOTCONN)
+                log_error_errno(r, "Cannot tell the helper an access list");
 }
 
 void profiles_send(Manager *m) {
@@ -83,8 +103,8 @@ static void profile_destroy(Profile *p) {
 }
 
 static int profile_take_id(Manager *m, uint32_t *ret) {
-        for (unsigned i = 0; i < PROFILES_MAX; i++) {
-                m->last_profile = m->last_profile % 0xffffffu + 1;
+        for (unsigned i = 0; i < PROFILE_ID_MAX; i++) {
+                m->last_profile = m->last_profile % PROFILE_ID_MAX + 1;
                 if (!profile_find(m, m->last_profile)) {
                         *ret = m->last_profile;
                         return 0;
@@ -131,6 +151,17 @@ int profile_acquire(Manager *m, const AclList *accept_from, const AclList *conne
         return profile_new(m, accept_from, connect_to, ret);
 }
 
+static void profile_forget(const Profile *p) {
+        HelperAcl request = { .header.type = HELPER_PROFILE_REMOVE, .profile = p->id };
+        int r;
+
+        if (!p->manager->helper_ready || !p->ready)
+                return;
+        r = link_request(p->manager->helper, &request, sizeof(request), -1, helper_log_answer, (void *) "removal of an access list");
+        if (r < 0 && r != -ENOTCONN)
+                log_error_errno(r, "Cannot tell the helper to forget an access list");
+}
+
 Profile *profile_release(Profile *p) {
         if (!p || --p->n_ref > 0)
                 return NULL;
@@ -139,8 +170,7 @@ Profile *profile_release(Profile *p) {
                         *slot = p->next;
                         break;
                 }
-        if (p->manager->helper_ready && profile_send_remove(p) < 0)
-                log_warning("Cannot tell the helper to forget an access list");
+        profile_forget(p);
         profile_destroy(p);
         return NULL;
 }

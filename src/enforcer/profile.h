@@ -11,13 +11,14 @@
 
 typedef struct Manager Manager;
 
-#define PROFILES_MAX 4096u
+#define PROFILE_ID_MAX 0xffffu   /* no more than units */
 
 typedef struct Profile {
         struct Profile *next;
         Manager *manager;
-        uint32_t id;                /* 1 ... */
+        uint32_t id;                /* 1 to PROFILE_ID_MAX */
         unsigned n_ref;
+        bool ready;                 /* the helper has freed this number for us; until then no unit can be enforced with it */
         bool failed;                /* an entry was refused: units with this profile are denied, for a reject that is not there would open */
         AclList accept_from, connect_to;
 } Profile;

@@ -29,6 +29,7 @@ typedef struct Unit {
         bool remnant;
         bool fresh;                    /* attached, not seen active since: "inactive" is still about its last life */
         bool attach_waits;             /* an attach client waits for the answer */
+        bool closing;                  /* being put into the maps; only then it can be enforced */
         bool announced;                /* UnitAttached was sent */
         bool found_running;            /* was not in the maps when we met it: connections it had before are judged as with strangers */
         unsigned listing;              /* Units.listing when it was last listed */
@@ -39,6 +40,7 @@ typedef struct Unit {
         UnitMode mode_override;        /* SetMode(); UNIT_MODE_DEFAULT: none */
         UnitPolicy *policy;            /* NULL: settings could not be had */
         Profile *profile;              /* ACLs, NULL: none */
+        Profile *retired;              /* the one before, which the kernel uses until the helper has answered */
         uint16_t token_len;            /* 0: no token */
         uint8_t token_dh[32];
         usec_t token_expires_usec;
