@@ -50,12 +50,6 @@ def install(packages):
     call(["apt-get", "-qy", "install", "--no-install-recommends"] + missing, env=environment)
 
 
-def systemd_dev():
-    """systemd.pc is part of the package systemd up to Debian 12, of systemd-dev from 13 on."""
-    found = subprocess.run(["apt-cache", "show", "systemd-dev"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    return ["systemd-dev"] if found.stdout else []
-
-
 def enter_namespace(argv):
     """Runs argv with namespaces for network, mounts and processes of its own and returns its exit status. When it ends, however that
     comes about, its machines, its bridge and its mounts are gone; what remains, empty control groups, is removed here."""

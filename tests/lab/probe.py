@@ -211,7 +211,7 @@ def packet(host, port, text):
         sock = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, word32(0xffffffff))
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_PRIORITY, word32(0x74010001))
-        sock.sendto(datagram6(host, port, text), ("lo", 0x86dd))
+        sock.sendto(datagram6(host, port, text), ("lo", 0x86dd, socket.PACKET_HOST, 0, bytes(6)))
         report("sent", started)
     except OSError as error:
         report(outcome(error), started)

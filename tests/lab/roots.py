@@ -13,13 +13,13 @@ GUEST_PACKAGES = [
     "systemd", "systemd-sysv", "dbus", "polkitd", "nftables", "iptables", "iproute2", "iputils-ping", "conntrack", "procps", "curl",
     "nginx-light", "ncat", "tcpdump", "python3", "kmod",
 ]
-SUITE_PACKAGES = {"bookworm": [], "trixie": ["systemd-dev"]}
+SUITES = ("bookworm", "trixie")
 KERNEL_PACKAGES = ["linux-image-cloud-amd64", "initramfs-tools"]
 
 
 def suite_root(suite):
     """Path of the root of a suite, made if it is not there yet."""
-    packages = sorted(GUEST_PACKAGES + BUILD_PACKAGES + SUITE_PACKAGES[suite])
+    packages = sorted(GUEST_PACKAGES + BUILD_PACKAGES)
     return cached("%s-%s" % (suite, digest(packages)), lambda path: bootstrap(suite, packages, path))
 
 

@@ -95,7 +95,7 @@ def run_suite(total, work, deadline, words):
 
 
 def run_lab(total, work, deadline):
-    suites = [["--suite", suite] for suite in roots.SUITE_PACKAGES] + [["--qemu", "--suite", "bookworm"]]
+    suites = [["--suite", suite] for suite in roots.SUITES] + [["--qemu", "--suite", "bookworm"]]
     threads = [threading.Thread(target=run_suite, args=(total, work, deadline, words)) for words in suites]
     for thread in threads:
         thread.start()
@@ -111,7 +111,7 @@ def main():
     total, deadline = Sum(), time.monotonic() + SECONDS
     work = tempfile.mkdtemp(prefix="trireme-test-", dir="/var/tmp")
     try:
-        host.install(host.BUILD_PACKAGES + host.systemd_dev() + ["clang", "systemd"] + host.LAB_PACKAGES + host.QEMU_PACKAGES)
+        host.install(host.BUILD_PACKAGES + ["clang", "systemd"] + host.LAB_PACKAGES + host.QEMU_PACKAGES)
         for build in BUILDS:
             run_build(total, work, *build)
         if not arguments.quick:

@@ -143,7 +143,7 @@ def run_cases(lab, report, modules, deadline):
 
 def options():
     parser = argparse.ArgumentParser(description="Runs the lab on one Debian suite.")
-    parser.add_argument("--suite", choices=sorted(roots.SUITE_PACKAGES), default="bookworm")
+    parser.add_argument("--suite", choices=roots.SUITES, default="bookworm")
     parser.add_argument("--qemu", action="store_true", help="the core cases on a stock Debian kernel under qemu")
     parser.add_argument("--only", default="", help="run only the cases whose sentence contains this")
     parser.add_argument("--seconds", type=int, default=600, help="time for the whole suite")
