@@ -51,26 +51,28 @@ def rules(text):
     return apply
 
 
+def clear(pair):
+    """Back to a machine without any rule. Without one, conntrack is not even registered."""
+    for machine in pair:
+        machine.must("systemctl stop 'bench-passthrough@*.service'; nft flush ruleset")
+
+
 @dataclasses.dataclass
 class Configuration:
     name: str
     text: str                                   # what it is, for the reader of the table
     pair: str = "plain"                         # which pair of machines
     local: bool = False                         # client and server on the first machine of the pair
-    apply: object = None                        # makes the rules on the pair
+    apply: object = None                        # makes the rules on the pair, or whatever else it takes
+    remove: object = clear                      # undoes it
     client: str = "bench-client.service"
+    host: str = ""                              # where the client connects to, if not to the server
     port: int = PORT
     bulk: bool = False                          # also measured for bulk
     base: str = "plain"                         # what it is compared with
 
     def target(self, pair):
-        return "127.0.0.1" if self.local else address(pair[1])
-
-
-def clear(pair):
-    """Back to a machine without any rule. Without one, conntrack is not even registered."""
-    for machine in pair:
-        machine.must("systemctl stop 'bench-passthrough@*.service'; nft flush ruleset")
+        return self.host or ("127.0.0.1" if self.local else address(pair[1]))
 
 
 LABELLED = {"pair": "ours", "client": "bench-client-labelled.service", "port": LABELLED_PORT}

@@ -4,7 +4,6 @@
 import itertools
 from xml.sax.saxutils import escape
 
-from configurations import CONFIGURATIONS
 from rounds import spread
 
 PANELS = [
@@ -41,8 +40,8 @@ def panel(left, title, form, values, rows):
         yield '<circle fill="%s" cx="%.1f" cy="%d" r="4"><title>%s</title></circle>' % (colour, middle, y, escape(value.text(form)))
 
 
-def svg(rounds):
-    rows = [c for c in CONFIGURATIONS if spread(rounds, c.name, "many.per_second")]
+def svg(configurations, rounds):
+    rows = [c for c in configurations if spread(rounds, c.name, "many.per_second")]
     width = LABELS + len(PANELS) * (PANEL + GAP)
     height = TOP + ROW * len(rows) + FOOT
     lines = ['<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d">' % (width, height, width, height),

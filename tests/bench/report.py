@@ -4,9 +4,10 @@
 import json
 import os
 
+import configurations as own
 import goals
+import peers
 import plot
-from configurations import CONFIGURATIONS
 from host import TOP
 from rounds import difference, pick, ratio, spread
 
@@ -16,6 +17,10 @@ BEGIN, END = "<!-- begin: written by tests/bench/bench --doc -->", "<!-- end -->
 
 HEADINGS = ["configuration", "connections/s, 64 in flight", "of its base, same round", "CPU us each", "packets queued each", "first byte us, 1 in flight",
             "p99", "added", "bulk Gbit/s, 1 stream", "4 streams", "lost"]
+
+
+def configurations():
+    return own.CONFIGURATIONS + peers.CONFIGURATIONS
 
 
 def text_of(value, form="%.0f"):
@@ -33,7 +38,7 @@ def lost(rounds, name):
 
 def rows(results):
     rounds = results["rounds"]
-    for c in CONFIGURATIONS:
+    for c in configurations():
         if not spread(rounds, c.name, "many.per_second"):
             continue
         yield [c.text,
@@ -126,7 +131,7 @@ def write_document(results):
     with open(DOCUMENT, "w") as file:
         file.write(before + BEGIN + "\n\n" + "\n".join(parts) + "\n![plot](performance.svg)\n\n" + END + rest.split(END, 1)[1])
     with open(PLOT, "w") as file:
-        file.write(plot.svg(results["rounds"]))
+        file.write(plot.svg(configurations(), results["rounds"]))
 
 
 def write(results, arguments):
@@ -135,7 +140,7 @@ def write(results, arguments):
         with open(os.path.join(arguments.output, "results.json"), "w") as file:
             json.dump(results, file, indent=1)
     with open(os.path.join(arguments.output, "plot.svg"), "w") as file:
-        file.write(plot.svg(results["rounds"]))
+        file.write(plot.svg(configurations(), results["rounds"]))
     for caption, text in sections(results, terminal_table):
         print("\n%s\n\n%s" % (caption, text))
     print("\nMedian (smallest-largest) of the rounds. %s/results.json, %s/plot.svg" % (arguments.output, arguments.output))

@@ -7,7 +7,6 @@ import statistics
 import time
 
 import environment
-from configurations import clear
 from host import Broken, say
 from machine import Failure
 from testbed import SPREAD, forget_connections, load, queued
@@ -55,14 +54,13 @@ def measure(configuration, pair, milliseconds, bulk_too, forget):
 
 def measure_in_place(configuration, testbed, milliseconds, bulk_too, forget):
     pair = getattr(testbed, configuration.pair)
-    if configuration.apply:
-        clear(pair)
-        configuration.apply(pair)
     try:
+        if configuration.apply:
+            configuration.apply(pair)
         return measure(configuration, pair, milliseconds, bulk_too, forget)
     finally:
         if configuration.apply:
-            clear(pair)
+            configuration.remove(pair)
 
 
 def run_rounds(testbed, configurations, count, milliseconds, deadline, skipped, bulk=True, forget=True):

@@ -67,14 +67,12 @@ def bench_layer(root, work):
 
 
 class Testbed:
-    """plain is a pair of machines, client and server; so is ours, or it is None and without says why."""
+    """plain is a pair of machines, client and server; so is ours, or it is None when there is nothing of ours to install."""
 
-    def __init__(self, root, bench, product, key, work):
+    def __init__(self, plain, ours, key, work):
         self.machines = []
-        self.plain = self.pair("plain", 21, [bench, root], [], work)
-        self.ours = None
-        if product:
-            self.ours = self.pair("ours", 23, [bench, product, root], [("/etc/credstore/trireme.psk", key, 0o600)], work)
+        self.plain = self.pair("plain", 21, plain, [], work)
+        self.ours = self.pair("ours", 23, ours, [("/etc/credstore/trireme.psk", key, 0o600)], work) if ours else None
 
     def pair(self, name, number, lower, files, work):
         machines = [Machine("%s%d" % (name, i), number + i, lower, work, files) for i in (0, 1)]
