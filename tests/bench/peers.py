@@ -81,15 +81,17 @@ PROXIES = {  # command, configuration of the client's proxy, of the server's
 
 def layer(suite):
     """The directory to lay over the suite's root, so that the proxies are there. Has to be called where packages can be fetched."""
+    root = roots.suite_root(suite)
+
     def make(path):
-        with roots.Overlay([roots.suite_root(suite)], path + ".work", upper=path) as merged:
+        with roots.Overlay([root], path + ".work", upper=path) as merged:
             with open("/etc/resolv.conf") as source, open(os.path.join(merged, "etc/resolv.conf"), "w") as target:
                 target.write(source.read())
             roots.chroot(merged, "apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -qy install --no-install-recommends %s &&"
                          "systemctl disable nginx haproxy stunnel4 && apt-get clean && rm /etc/resolv.conf && touch /etc/resolv.conf"
                          % " ".join(PACKAGES))
             roots.chroot(merged, CERTIFICATES)
-    return roots.cached("peers-%s-%s" % (suite, roots.digest(PACKAGES)), make)
+    return roots.cached("peers-%s-%s" % (os.path.basename(root), roots.digest(PACKAGES)), make)
 
 
 def proxies(name, settings):
