@@ -15,10 +15,10 @@ NEAR, FAR = 9100, 9200  # the client's proxy listens on the one, the server's on
 CERTIFICATES = """
 set -e
 mkdir -p /etc/bench && cd /etc/bench
-openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.pem -subj /CN=bench-ca -days 30
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.pem -subj /CN=bench-ca -days 3650
 openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout node.key -out node.csr -subj /CN=bench
 printf 'subjectAltName=DNS:bench\\n' >node.ext
-openssl x509 -req -in node.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 -extfile node.ext -out node.pem
+openssl x509 -req -in node.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 3650 -extfile node.ext -out node.pem
 cat node.pem node.key >both.pem
 """
 

@@ -11,7 +11,7 @@ PANELS = [
     ("first byte, 1 in flight, median in us", "one.first_byte_us.p50", "%.0f"),
     ("CPU of the whole machine, us a connection", "many.cpu_us", "%.0f"),
 ]
-LABELS, PANEL, GAP, ROW, TOP, FOOT = 310, 270, 30, 24, 52, 34
+LABELS, PANEL, GAP, ROW, TOP, FOOT = 370, 270, 30, 24, 52, 34
 COLOURS = {"ours": "#b5330d", "plain": "#1f5f99"}
 STYLE = "text{font:13px sans-serif;fill:#222}.axis{font-size:11px;fill:#666}.grid{stroke:#ddd}.title{font-weight:bold}"
 
