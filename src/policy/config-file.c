@@ -95,10 +95,10 @@ char *config_errors_format(const ConfigErrors *e) {
 const char *config_fault_text(ConfigFault fault) {
         static const char *const texts[_CONFIG_FAULT_MAX] = {
                 [CONFIG_FAULT_NONE] = "no fault",
-                [CONFIG_FAULT_UTF8] = "a byte that is not UTF-8: systemd ignores this file from here on; save it as UTF-8",
+                [CONFIG_FAULT_UTF8] = "bytes that are not UTF-8 text: systemd ignores this file from here on; save it as UTF-8",
                 [CONFIG_FAULT_SECTION] = "a section header without \"]\": systemd ignores this file from here on; add the bracket",
                 [CONFIG_FAULT_TOO_LONG] = "a line of more than 1 MiB: systemd ignores this file from here on; split the line",
-                [CONFIG_FAULT_CONTROL] = "a control character; remove it",
+                [CONFIG_FAULT_HIDDEN_END] = "a NUL or carriage return within a line, where systemd ends the line; remove it",
                 [CONFIG_FAULT_CARRIAGE_RETURN] = "lines end with a carriage return; save the file with Unix line ends (LF)",
                 [CONFIG_FAULT_BOM] = "the file begins with a byte order mark; save it as plain UTF-8",
         };
@@ -118,23 +118,25 @@ void config_reader_done(ConfigReader *r) {
         *r = (ConfigReader) {};
 }
 
+/* U+FDD0 to U+FDEF and the last two code points of each plane: well-formed, but systemd takes them for no text. */
+static bool is_noncharacter(const char *text, size_t n) {
+        const unsigned char *s = (const unsigned char *) text;
+
+        if (n == 3)
+                return s[0] == 0xef && ((s[1] == 0xb7 && s[2] >= 0x90 && s[2] <= 0xaf) || (s[1] == 0xbf && s[2] >= 0xbe));
+        return n == 4 && (s[1] & 0xf) == 0xf && s[2] == 0xbf && s[3] >= 0xbe;
+}
+
 static bool is_utf8(const char *s, size_t n) {
         while (n > 0) {
                 size_t length = utf8_sequence_length(s, n);
 
-                if (length == 0)
+                if (length == 0 || is_noncharacter(s, length))
                         return false;
                 s += length;
                 n -= length;
         }
         return true;
-}
-
-static bool has_control(const char *s, size_t n) {
-        for (size_t i = 0; i < n; i++)
-                if (((unsigned char) s[i] < 0x20 && s[i] != '\t') || s[i] == 0x7f)
-                        return true;
-        return false;
 }
 
 typedef struct PhysicalLine {
@@ -149,12 +151,8 @@ static ConfigFault line_fault(const PhysicalLine *p) {
         if (p->n > CONFIG_LINE_MAX)
                 return CONFIG_FAULT_TOO_LONG;
         if (memchr(p->s, '\0', p->n) || memchr(p->s, '\r', p->n))
-                return CONFIG_FAULT_CONTROL;
-        if (p->comment)
-                return CONFIG_FAULT_NONE;
-        if (!is_utf8(p->s, p->n))
-                return CONFIG_FAULT_UTF8;
-        return has_control(p->s, p->n) ? CONFIG_FAULT_CONTROL : CONFIG_FAULT_NONE;
+                return CONFIG_FAULT_HIDDEN_END;
+        return p->comment || is_utf8(p->s, p->n) ? CONFIG_FAULT_NONE : CONFIG_FAULT_UTF8;
 }
 
 /* false at the end. */

@@ -57,7 +57,7 @@ typedef enum ConfigFault {
         CONFIG_FAULT_SECTION,        /* '[' without ']' */
         CONFIG_FAULT_TOO_LONG,
         /* The line is lost: */
-        CONFIG_FAULT_CONTROL,        /* PID 1 takes NUL and CR for the end of a line, so that it sees other lines than an editor shows */
+        CONFIG_FAULT_HIDDEN_END,     /* NUL or CR within: PID 1 takes either for the end of a line, so that it sees other lines than an editor shows */
         /* The line is read all the same: */
         CONFIG_FAULT_CARRIAGE_RETURN, /* CRLF */
         CONFIG_FAULT_BOM,

@@ -88,6 +88,7 @@ static void settings_are_read_as_systemd_reads_a_unit_file(void **state) {
                 { "[X-Other]\nTriremeLabels=app=web\n", NULL },
                 { X, "" },
                 { "[X-Trireme]", "" },
+                { "[Service]\nEnvironment=P=\x1b[0m\nUser=\xee\x80\x80\n" X "TriremeLabels=a=1\n", "a=1" }, /* systemd accepts these, so they are no concern of ours */
                 { X "TriremeLabels=app=web\n", "app=web" },
                 { X "TriremeLabels=app=web", "app=web" },
                 { X "  TriremeLabels \t=  app=web  \t\n", "app=web" },
@@ -104,6 +105,12 @@ static void settings_are_read_as_systemd_reads_a_unit_file(void **state) {
                 { X "TriremeLabels=team=\"red blue\"\n", "team=red\\x20blue" },
                 { X "TriremeLabels=\"a=\\x41\\u00e9\\s\\\\\\\"\"\n", "a=A\xc3\xa9\\x20\\x5c\\x22" },
                 { X "TriremeLabels=a=\\u20ac\\U0001f600\\303\\251\n", "a=\xe2\x82\xac\xf0\x9f\x98\x80\xc3\xa9" },
+                /* Environment= of systemd 252 and 257 gives these words */
+                { X "TriremeLabels=a=x\"y z\"w\n", "a=xy\\x20zw" },
+                { X "TriremeLabels=a=\\\\\\x41\n", "a=\\x5cA" },
+                { X "TriremeLabels=a=''b 'c=d''e' f=\"g'h\"\n", "a=b c=de f=g\\x27h" },
+                { X "TriremeLabels=a=1 \\\n \\\n b=2\n", "a=1 b=2" },
+                { X "TriremeLabels=a=\\101\n", "a=A" },
                 { X "TriremeLabels=app.kubernetes.io/name=web v=1.2.3\n", "app.kubernetes.io/name=web v=1.2.3" },
                 { X "TriremeLabels=url=http://x/?a=b\n", "url=http://x/?a=b" },
                 { X "TriremeLabels=app=gr\xc3\xb6\xc3\x9f" "e\n", "app=gr\xc3\xb6\xc3\x9f" "e" },
@@ -163,12 +170,18 @@ static void each_fault_names_file_line_key_and_remedy(void **state) {
                 { "[Trireme]\nTriremeLabels=a=1\n", "/etc/x.conf:1: \"Trireme\": write the section's name as [X-Trireme]" },
                 { "[Service]\nTriremeLabels=app=web\n", "/etc/x.conf:2: TriremeLabels=: stands outside of its section: write [X-Trireme] above it" },
                 { "TriremeLabels=app=web\n", "/etc/x.conf:1: TriremeLabels=: stands outside of its section: write [X-Trireme] above it" },
-                { "[Service]\nUser=\xff\n" X, "/etc/x.conf:2: a byte that is not UTF-8: systemd ignores this file from here on; save it as UTF-8" },
-                { X "TriremeLabels=app=caf\xe9\n", "/etc/x.conf:2: a byte that is not UTF-8: systemd ignores this file from here on; save it as UTF-8" },
+                { "[Service]\nUser=\xff\n" X, "/etc/x.conf:2: bytes that are not UTF-8 text: systemd ignores this file from here on; save it as UTF-8" },
+                { X "TriremeLabels=app=caf\xe9\n", "/etc/x.conf:2: bytes that are not UTF-8 text: systemd ignores this file from here on; save it as UTF-8" },
                 { "[X-Trireme]\r\nTriremeLabels=app=web\r\n", "/etc/x.conf:1: lines end with a carriage return; save the file with Unix line ends (LF)" },
                 { "\xef\xbb\xbf[X-Trireme]\n", "/etc/x.conf:1: the file begins with a byte order mark; save it as plain UTF-8" },
-                { X "TriremeLabels=a=\x01\n", "/etc/x.conf:2: a control character; remove it" },
-                { X "TriremeLabels=a=1\rTriremeMode=off\n", "/etc/x.conf:2: a control character; remove it" },
+                { X "TriremeLabels=a=\x01\n", "/etc/x.conf:2: TriremeLabels=: \"a=\\x01\": the value is longer than 255 bytes, or has control characters" },
+                { X "TriremePolicy=a\x1b\n", "/etc/x.conf:2: TriremePolicy=: \"a\\x1b\": write the name of one policy" },
+                { X "TriremeLabels=a=1\rTriremeMode=off\n", "/etc/x.conf:2: a NUL or carriage return within a line, where systemd ends the line; remove it" },
+                { "# comment\r[Service]\n" X, "/etc/x.conf:1: a NUL or carriage return within a line, where systemd ends the line; remove it" },
+                { "[Service]\nUser=\xef\xbf\xbe\n" X, "/etc/x.conf:2: bytes that are not UTF-8 text: systemd ignores this file from here on; save it as UTF-8" },
+                { "[Service]\nUser=\xef\xb7\x90\n" X, "/etc/x.conf:2: bytes that are not UTF-8 text: systemd ignores this file from here on; save it as UTF-8" },
+                { "[Service]\nUser=\xf0\x9f\xbf\xbf\n" X, "/etc/x.conf:2: bytes that are not UTF-8 text: systemd ignores this file from here on; save it as UTF-8" },
+                { X "# comment \xff\nTriremeMode=x\n", "/etc/x.conf:3: TriremeMode=: \"x\": write enforce, observe or off" },
                 /* lines */
                 { X "hello\n", "/etc/x.conf:2: \"hello\": not a setting: \"=\" is missing" },
                 { X "TriremeLabel=app=web\n",
@@ -178,6 +191,11 @@ static void each_fault_names_file_line_key_and_remedy(void **state) {
                   "/etc/x.conf:2: =: unknown setting; there are TriremeLabels=, TriremeAccept=, TriremeConnect=, TriremeAcceptFrom=, "
                   "TriremeConnectTo=, TriremePolicy= and TriremeMode=" },
                 { X "TriremeLabels=\"a=1\n", "/etc/x.conf:2: TriremeLabels=: a quote without its end, or an unknown escape behind a backslash" },
+                { X "TriremeLabels=a=1 \\\\\n", "/etc/x.conf:2: TriremeLabels=: \"\\x5c\": write KEY=VALUE" },
+                { X "TriremeLabels=a=1\\\nb\n", "/etc/x.conf:2: TriremeLabels=: \"b\": write KEY=VALUE" },
+                { X "TriremeLabels=a=1\\ \n", "/etc/x.conf:2: TriremeLabels=: a quote without its end, or an unknown escape behind a backslash" },
+                { X "TriremeLabels=a=1 \\\n[Service]\\\n b=2\n", "/etc/x.conf:2: TriremeLabels=: \"[Service]\": write KEY=VALUE" },
+                { X "TriremeLabels=a=\\x4\n", "/etc/x.conf:2: TriremeLabels=: a quote without its end, or an unknown escape behind a backslash" },
                 { X "TriremeLabels=a=\\q\n", "/etc/x.conf:2: TriremeLabels=: a quote without its end, or an unknown escape behind a backslash" },
                 { X "TriremeLabels=a=\\x00\n", "/etc/x.conf:2: TriremeLabels=: a quote without its end, or an unknown escape behind a backslash" },
                 { X "\n\nTriremeLabels=a=1 \\\n b\n", "/etc/x.conf:4: TriremeLabels=: \"b\": write KEY=VALUE" },
@@ -275,7 +293,7 @@ static void a_nul_byte_is_a_fault_since_systemd_sees_two_lines(void **state) {
 
         assert_int_equal(parse_bytes(text, sizeof(text) - 1, &s, &errors), -EINVAL);
         error = config_errors_format(&errors);
-        assert_string_equal(error, "/etc/x.conf:1: a control character; remove it");
+        assert_string_equal(error, "/etc/x.conf:1: a NUL or carriage return within a line, where systemd ends the line; remove it");
 }
 
 static void a_line_beyond_systemds_bound_is_a_fault(void **state) {
