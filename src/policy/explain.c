@@ -15,7 +15,10 @@ static int print_present(FILE *f, const Clause *c, const PolicyRequest *request)
         size_t n;
 
         if (c->family < 0) {
-                fprintf(f, request->port > 0 ? "the port is %u" : "the port is not known", request->port);
+                if (request->port > 0)
+                        fprintf(f, "the port is %u", request->port);
+                else
+                        fputs("the port is not known", f);
                 return 0;
         }
         tags = tag_set_find(request->tags, c->key, &n);
@@ -102,7 +105,7 @@ static int print_nearest(FILE *f, const RuleSet *accepts, const PolicyRequest *r
                 n_shown++;
         }
         if (n_shown < rule_set_size(accepts))
-                fprintf(f, "  (%zu more rules fail)\n", rule_set_size(accepts) - n_shown);
+                fprintf(f, "  (and %zu more that fail)\n", rule_set_size(accepts) - n_shown);
         return 0;
 }
 

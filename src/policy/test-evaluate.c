@@ -208,7 +208,7 @@ static void explanations_name_the_clause_that_failed(void **state) {
                   "No rule accepts the peer. Closest:\n"
                   "  app=web: app=web\n"
                   "    app=web fails: the peer has no app; it would need one of these values\n"
-                  "  (1 more rules fail)" },
+                  "  (and 1 more that fail)" },
                 { "env!=prod", NULL, "env=a env=prod", ALL,
                   "No rule accepts the peer. Closest:\n"
                   "  env!=prod: env!=prod\n"
@@ -216,6 +216,10 @@ static void explanations_name_the_clause_that_failed(void **state) {
                 { "@sys:user!=root", NULL, "", LABELS,
                   "The peer does not announce what is needed to judge @sys:user!=root: @sys:user!=root\n"
                   "    @sys:user!=root fails: the peer does not announce user; its node must announce that family" },
+                { "app=web @port=tcp/80", NULL, "app=web", ALL,
+                  "No rule accepts the peer. Closest:\n"
+                  "  app=web @port=tcp/80: app=web @port=tcp/80\n"
+                  "    @port=tcp/80 fails: the port is not known; it would need one of these values" },
                 { "", "app=web", "app=db", ALL,
                   "No rule is set, so the default policy decides.\n"
                   "The default policy same-label finds no label in common: own tags app=web; the peer's app=db." },
