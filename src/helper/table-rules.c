@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The rules. docs/table.md shows them as nft(8) prints them.
  *
- * Between two chains of one hook the packet's priority is what we know of it (ipc/marks.h): the value of the unit in the maps, or the datapath's
- * verdict. Three base chains follow each other at each of OUTPUT and INPUT, because a packet that user space has released goes on in
+ * Within a chain the packet's priority is the value of its unit from the maps (table.h); a packet that is queued gets a request instead, one that
+ * comes back a verdict (ipc/marks.h), and one that is accepted gets nothing: the network's schedulers read it. Three base chains follow each other at each of OUTPUT and INPUT, because a packet that user space has released goes on in
  * the next one: the first (priority 10) judges and may queue; the second (11) carries out the datapath's verdict and may ask the ACLs, whose
  * denials are queued to be recorded; the third (12) carries out the answer to that. */
 #include "helper/table.h"
@@ -18,7 +18,6 @@ enum { FIN = 0x01, SYN = 0x02, RST = 0x04, ACK = 0x10, SYN_BITS = FIN | SYN | RS
 #define PRIO_OURS_MASK 0xf8000000u /* meets both magics, 0x73 and 0x74, in one comparison */
 #define PRIO_OURS 0x70000000u
 #define PRIO_FLAG(flag) ((uint32_t) (flag) << 16)
-#define KIND_CLEARED (~PRIO_FLAG(REQUEST_KIND_MASK))
 #define CODE_MASK PRIO_FLAG(0xff)
 #define TCP_OPTION_FAST_OPEN 34         /* RFC 7413 */
 #define TCP_OPTION_EXPERIMENT 254       /* RFC 6994; Fast Open's earlier form lives here */
@@ -42,9 +41,9 @@ static const Chain chains[] = {
         { "in_unit" }, { "in_no_entry" },
         { "connect_to_dest" }, { "connect_to_source" }, { "accept_from_source" }, { "accept_from_dest" },
         { "client_stranger" }, { "server_stranger" }, { "client_observed" }, { "server_observed" }, { "client_deny" }, { "server_deny" },
-        { "deny_stranger" }, { "deny_acl" }, { "deny_unmarked" }, { "deny_closed" }, { "deny" }, { "reject" },
+        { "deny_stranger" }, { "deny_acl" }, { "deny_unmarked" }, { "deny_closed" }, { "deny" }, { "reject" }, { "accept" },
         { "verdict_first" }, { "verdict_last" }, { "verdict" }, { "verdict_stranger" },
-        { "queue_handshake" }, { "queue_flow" }, { "queue_repeat" }, { "queue_local" }, { "queue_unknown" }, { "queue_strip" }, { "queue_record" }, { "queue_observed" },
+        { "queue_handshake" }, { "queue_flow" }, { "queue_repeat" }, { "queue_local" }, { "queue_unknown" }, { "queue_strip" }, { "queue_observed" },
 };
 
 void table_chains_write(NftBatch *b) {
@@ -122,9 +121,7 @@ static void if_in_boxes(const Writer *w, uint32_t kind, const Place *place, cons
                 if_family(w->r, v4 ? NFPROTO_IPV4 : NFPROTO_IPV6);
                 if (kind >= BOX_ACCEPT_FROM) {
                         load_priority(w->r, R0);
-                        mask_xor(w->r, R0, UNIT_INDEX_MAX, 0);
-                        lookup_map(w->r, "profile", R0, R0);
-                        shift_right(w->r, R0, PROFILE_SHIFT);
+                        mask_xor(w->r, R0, VALUE_PROFILE_MASK, 0);
                 } else
                         load_const(w->r, 0, R0);
                 load_network(w->r, v4 ? place->address4 : place->address6, v4 ? 4 : 16, R1);
@@ -201,6 +198,7 @@ static void write_output_syn(const Writer *w) {
         shift_left(r, R0, w->shift + CTMARK_INDEX_SHIFT);
         mask_xor(r, R0, UINT32_MAX, mark(w, CTMARK_CLIENT_PENDING));
         set_ct_mark_from(r, R0);
+        set_priority(r, 0);
         then_accept(r);
         if_in_boxes(w, BOX_EXCLUDED, &dest_dest, "connect_to_dest");
         if_in_boxes(w, BOX_TARGET, &dest_dest, "queue_handshake");
@@ -351,6 +349,7 @@ static void write_input_local(const Writer *w) {
                         load_transport(r, 2, 2, R2);
                 lookup_set(r, any ? "local_accept_any" : "local_accept", R0);
                 update_ct_mark(r, ~w->t->options.mark_mask, mark(w, CTMARK_CLIENT_AUTHORIZED | CTMARK_SERVER_AUTHORIZED));
+                set_priority(r, 0);
                 then_accept(r);
         }
         then_goto(r, "queue_local");
@@ -358,20 +357,20 @@ static void write_input_local(const Writer *w) {
         r->chain = "in_unit";
         if_input_loopback(r, true); /* a refusal, made by this kernel */
         if_tcp_flags(r, RST, RST);
-        then_accept(r);
+        then_goto(r, "accept");
         /* ICMP finds a socket only by the packet that an error quotes: path MTU, unreachable. */
         if_protocol(r, IPPROTO_ICMP);
         if_ct_state(r, NF_CT_STATE_RELATED);
-        then_accept(r);
+        then_goto(r, "accept");
         if_protocol(r, IPPROTO_ICMPV6);
         if_ct_state(r, NF_CT_STATE_RELATED);
-        then_accept(r);
+        then_goto(r, "accept");
         if_input_loopback(r, true); /* about a packet refused on its way out, which never got an entry */
         if_protocol(r, IPPROTO_ICMP);
-        then_accept(r);
+        then_goto(r, "accept");
         if_input_loopback(r, true);
         if_protocol(r, IPPROTO_ICMPV6);
-        then_accept(r);
+        then_goto(r, "accept");
         drop_without_entry(r);
         if_ct_direction(r, NFT_ORIGINAL);
         then_goto(r, "accept_from_source");
@@ -398,9 +397,9 @@ static void write_end(const Writer *w, bool client) {
         then_goto(r, "queue_strip");
         if_syn(r);
         update_ct_mark(r, ~w->t->options.mark_mask, value);
-        then_accept(r);
+        then_goto(r, "accept");
         update_ct_mark(r, ~field, value);
-        then_accept(r);
+        then_goto(r, "accept");
 
         r->chain = client ? "client_deny" : "server_deny";
         if_priority(r, PRIO_FLAG(REQUEST_UNIT_OBSERVE), PRIO_FLAG(REQUEST_UNIT_OBSERVE));
@@ -433,12 +432,9 @@ static void write_acl(const Writer *w, const char *chain, bool client, const Pla
 static void write_record_kind(NftRules *r, const char *chain, uint32_t kind, const char *otherwise) {
         r->chain = chain;
         if_below_rate(r, RECORDS_PER_SECOND, RECORDS_BURST);
-        update_priority(r, KIND_CLEARED, PRIO_FLAG(kind));
-        then_goto(r, "queue_record");
-        if (otherwise)
-                then_goto(r, otherwise);
-        else
-                then_accept(r);
+        update_priority(r, VALUE_UNIT_MASK, PRIO_MAKE(PRIO_REQUEST, kind, 0));
+        then_queue(r, QUEUE_RECORD, 1);
+        then_goto(r, otherwise);
 }
 
 static void write_deny(const Writer *w) {
@@ -453,7 +449,7 @@ static void write_deny(const Writer *w) {
         write_record_kind(r, "deny_acl", REQUEST_RECORD_ACL, "deny");
         write_record_kind(r, "deny_unmarked", REQUEST_RECORD_UNMARKED, "deny");
         write_record_kind(r, "deny_closed", REQUEST_RECORD_CLOSED, "deny");
-        write_record_kind(r, "queue_observed", REQUEST_RECORD_OBSERVED, NULL);
+        write_record_kind(r, "queue_observed", REQUEST_RECORD_OBSERVED, "accept");
 
         r->chain = "deny"; /* more than are recorded */
         count(r);
@@ -464,6 +460,10 @@ static void write_deny(const Writer *w) {
                 then_drop(r);
         }
         then_goto(r, "reject");
+
+        r->chain = "accept";
+        set_priority(r, 0);
+        then_accept(r);
 
         r->chain = "reject";
         set_priority(r, 0); /* the answer inherits it */
@@ -486,13 +486,14 @@ static void write_queues(const Writer *w) {
         set_priority(r, PRIO_MAKE(PRIO_REQUEST, REQUEST_REPEAT, 0));
         then_queue(r, QUEUE_HANDSHAKE_FIRST, QUEUE_HANDSHAKE_COUNT);
 
-        r->chain = "queue_handshake"; /* of a unit: its priority's kind is REQUEST_HANDSHAKE already */
+        r->chain = "queue_handshake";
+        update_priority(r, VALUE_UNIT_MASK, PRIO_MAKE(PRIO_REQUEST, REQUEST_HANDSHAKE, 0));
         then_queue(r, QUEUE_HANDSHAKE_FIRST, QUEUE_HANDSHAKE_COUNT);
 
         r->chain = "queue_local";
         load_ct_mark(r, R0);
         set_mark_from(r, R0);
-        update_priority(r, KIND_CLEARED, PRIO_FLAG(REQUEST_LOCAL));
+        update_priority(r, VALUE_UNIT_MASK, PRIO_MAKE(PRIO_REQUEST, REQUEST_LOCAL, 0));
         then_queue(r, QUEUE_HANDSHAKE_FIRST, QUEUE_HANDSHAKE_COUNT);
 
         r->chain = "queue_unknown";
@@ -508,11 +509,9 @@ static void write_queues(const Writer *w) {
         then_queue(r, QUEUE_HANDSHAKE_FIRST, QUEUE_HANDSHAKE_COUNT);
 
         r->chain = "queue_strip";
-        update_priority(r, KIND_CLEARED, PRIO_FLAG(REQUEST_STRIP));
+        update_priority(r, VALUE_UNIT_MASK, PRIO_MAKE(PRIO_REQUEST, REQUEST_STRIP, 0));
         then_queue(r, QUEUE_HANDSHAKE_FIRST, QUEUE_HANDSHAKE_COUNT);
 
-        r->chain = "queue_record";
-        then_queue(r, QUEUE_RECORD, 1);
 }
 
 static void write_verdict_codes(const Writer *w) {
@@ -575,10 +574,10 @@ static void write_verdicts(const Writer *w) {
         then_goto(r, "verdict_last");
 
         r->chain = "verdict_last";
-        if_priority(r, PRIO_MAGIC_MASK, PRIO_REQUEST); /* accepted without a question */
-        set_priority(r, 0);
-        then_accept(r);
+        if_priority(r, PRIO_MAGIC_MASK, PRIO_VERDICT);
         then_goto(r, "verdict");
+        count(r);
+        then_drop(r); /* a request that nobody answered */
 
         /* The verdict names the unit; from here on the priority is the unit's again, as in the first chain. */
         r->chain = "verdict_stranger";

@@ -77,7 +77,6 @@ void table_sets_write(NftBatch *b) {
                 set_write(b, name, &shape_unit, id++);
         }
         set_write(b, "unit", &shape_index, id++);
-        set_write(b, "profile", &shape_index, id++);
         set_write(b, "local_accept", &shape_pair_port, id++);
         set_write(b, "local_accept_any", &shape_pair, id++);
         for (uint32_t kind = 0; kind < _BOX_KIND_MAX; kind++) {
@@ -136,19 +135,18 @@ static void element_write(NftBatch *b, uint16_t type, const char *set, const voi
         elements_end(b, type, s);
 }
 
-void table_unit_element(NftBatch *b, uint16_t type, const TableUnit *u) {
-        uint32_t priority = TABLE_UNIT_PRIORITY(u);
+void table_unit_element(NftBatch *b, uint16_t type, const TableUnit *u, uint32_t slot) {
+        uint32_t value = UNIT_VALUE(slot, u->flags, u->index);
         char name[32];
 
         (void) snprintf(name, sizeof(name), "unit_%u", u->level);
-        element_write(b, type, name, &u->cgroup_id, sizeof(u->cgroup_id), &priority);
+        element_write(b, type, name, &u->cgroup_id, sizeof(u->cgroup_id), &value);
 }
 
-void table_index_elements(NftBatch *b, uint16_t type, const TableUnit *u) {
-        uint32_t priority = TABLE_UNIT_PRIORITY(u), profile = u->profile << PROFILE_SHIFT;
+void table_index_element(NftBatch *b, uint16_t type, const TableUnit *u, uint32_t slot) {
+        uint32_t value = UNIT_VALUE(slot, u->flags, u->index);
 
-        element_write(b, type, "unit", &u->index, sizeof(u->index), &priority);
-        element_write(b, type, "profile", &u->index, sizeof(u->index), &profile);
+        element_write(b, type, "unit", &u->index, sizeof(u->index), &value);
 }
 
 void table_local_element(NftBatch *b, uint16_t type, const TableLocal *local) {
@@ -161,21 +159,22 @@ void table_local_element(NftBatch *b, uint16_t type, const TableLocal *local) {
 }
 
 /* Key of a box's first or last corner: profile . address . protocol . port, each part padded to 4 bytes. Returns its length. */
-static uint32_t box_key(const Box *box, bool last, uint8_t ret[static 28]) {
+static uint32_t box_key(const Box *box, uint32_t slot, bool last, uint8_t ret[static 28]) {
+        const uint32_t profile = slot << VALUE_PROFILE_SHIFT;
         const size_t n = box->family == AF_INET ? 4 : 16;
         const struct in6_addr *corner[_BOX_DIMENSIONS];
 
         for (size_t d = 0; d < _BOX_DIMENSIONS; d++)
                 corner[d] = last ? &box->range[d].last : &box->range[d].first;
         memset(ret, 0, 28);
-        memcpy(ret, &box->profile, 4);
+        memcpy(ret, &profile, 4);
         memcpy(ret + 4, &corner[BOX_ADDRESS]->s6_addr[16 - n], n);
         ret[4 + n] = corner[BOX_PROTOCOL]->s6_addr[15];
         memcpy(ret + 8 + n, &corner[BOX_PORT]->s6_addr[14], 2);
         return (uint32_t) (12 + n);
 }
 
-void table_box_elements(NftBatch *b, uint16_t type, const Box *boxes, size_t n) {
+void table_box_elements(NftBatch *b, uint16_t type, const Box *boxes, size_t n, const Slots *slots) {
         enum { ELEMENTS_PER_MESSAGE = 256 }; /* about 120 bytes each */
 
         for (size_t done = 0; done < n;) {
@@ -187,13 +186,13 @@ void table_box_elements(NftBatch *b, uint16_t type, const Box *boxes, size_t n) 
                 s = elements_new(b, name);
                 for (; done + k < n && k < ELEMENTS_PER_MESSAGE; k++) {
                         const Box *box = &boxes[done + k];
+                        uint32_t slot = slots_find(slots, box->profile), len;
                         uint8_t first[28], last[28];
-                        uint32_t len;
 
                         if (box->kind != boxes[done].kind || box->family != boxes[done].family)
                                 break;
-                        len = box_key(box, false, first);
-                        (void) box_key(box, true, last);
+                        len = box_key(box, slot, false, first);
+                        (void) box_key(box, slot, true, last);
                         element_add(b, s, first, last, len, NULL);
                 }
                 elements_end(b, type, s);

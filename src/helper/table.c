@@ -22,6 +22,7 @@ void table_free(Table *t) {
         free(t->units);
         free(t->locals);
         box_list_done(&t->boxes);
+        slots_done(&t->slots);
         free(t);
 }
 
@@ -48,6 +49,19 @@ static const TableUnit *find_index(const Table *t, uint32_t index, uint64_t othe
                 if (t->units[i].index == index && t->units[i].cgroup_id != other_than)
                         return &t->units[i];
         return NULL;
+}
+
+/* A profile's slot is free again when neither a unit nor an entry of a set bears it. */
+static void profile_collect(Table *t, uint32_t profile) {
+        for (size_t i = 0; i < t->boxes.n; i++)
+                if (t->boxes.boxes[i].profile == profile)
+                        return;
+        if (!table_uses_profile(t, profile))
+                slots_release(&t->slots, profile);
+}
+
+static uint32_t slot_of(const Table *t, const TableUnit *u) {
+        return slots_find(&t->slots, u->profile);
 }
 
 bool table_uses_profile(const Table *t, uint32_t profile) {
@@ -108,11 +122,11 @@ static int table_install(Table *t) {
         for (size_t i = 0; i < t->n_units; i++) {
                 const TableUnit *u = &t->units[i];
 
-                table_unit_element(&b, NFT_MSG_NEWSETELEM, u);
+                table_unit_element(&b, NFT_MSG_NEWSETELEM, u, slot_of(t, u));
                 if (u->index != 0 && find_index(t, u->index, 0) == u) /* one of those that share it */
-                        table_index_elements(&b, NFT_MSG_NEWSETELEM, u);
+                        table_index_element(&b, NFT_MSG_NEWSETELEM, u, slot_of(t, u));
         }
-        table_box_elements(&b, NFT_MSG_NEWSETELEM, t->boxes.boxes, t->boxes.n);
+        table_box_elements(&b, NFT_MSG_NEWSETELEM, t->boxes.boxes, t->boxes.n, &t->slots);
         for (size_t i = 0; i < t->n_locals; i++)
                 table_local_element(&b, NFT_MSG_NEWSETELEM, &t->locals[i]);
         return nft_batch_send(&b, t->fd);
@@ -229,29 +243,36 @@ int table_set_unit(Table *t, const TableUnit *unit) {
                 return -EINVAL;
         if (!old && !ARRAY_GROW(t->units, t->n_units))
                 return -ENOMEM;
+        k = slots_take(&t->slots, unit->profile);
+        if (k < 0)
+                return k;
         old = find(t, unit->cgroup_id); /* the array may have moved */
         same_index = find_index(t, unit->index, 0);
         nft_batch_init(&b);
         if (old)
-                table_unit_element(&b, NFT_MSG_DELSETELEM, old);
+                table_unit_element(&b, NFT_MSG_DELSETELEM, old, slot_of(t, old));
         if (old && old->index != unit->index && old->index != 0 && !find_index(t, old->index, old->cgroup_id))
-                table_index_elements(&b, NFT_MSG_DELSETELEM, old);
+                table_index_element(&b, NFT_MSG_DELSETELEM, old, slot_of(t, old));
         if (same_index)
-                table_index_elements(&b, NFT_MSG_DELSETELEM, same_index);
-        table_unit_element(&b, NFT_MSG_NEWSETELEM, unit);
+                table_index_element(&b, NFT_MSG_DELSETELEM, same_index, slot_of(t, same_index));
+        table_unit_element(&b, NFT_MSG_NEWSETELEM, unit, slot_of(t, unit));
         if (unit->index != 0)
-                table_index_elements(&b, NFT_MSG_NEWSETELEM, unit);
+                table_index_element(&b, NFT_MSG_NEWSETELEM, unit, slot_of(t, unit));
         t->levels |= 1u << unit->level;
         if (t->levels != levels_before)
                 rules_rewrite(t, &b);
         k = nft_batch_send(&b, t->fd);
         if (k < 0 && k != -ENOENT) {
                 t->levels = levels_before;
+                profile_collect(t, unit->profile);
                 return k;
         }
-        if (old)
+        if (old) {
+                uint32_t profile = old->profile;
+
                 *old = *unit;
-        else
+                profile_collect(t, profile);
+        } else
                 t->units[t->n_units++] = *unit;
         return k == -ENOENT ? table_install_again(t) : 0;
 }
@@ -267,9 +288,9 @@ int table_remove_unit(Table *t, uint64_t cgroup_id) {
         gone = *u;
         *u = t->units[--t->n_units];
         nft_batch_init(&b);
-        table_unit_element(&b, NFT_MSG_DELSETELEM, &gone);
+        table_unit_element(&b, NFT_MSG_DELSETELEM, &gone, slot_of(t, &gone));
         if (gone.index != 0 && !find_index(t, gone.index, cgroup_id))
-                table_index_elements(&b, NFT_MSG_DELSETELEM, &gone);
+                table_index_element(&b, NFT_MSG_DELSETELEM, &gone, slot_of(t, &gone));
         t->levels = levels_of_units(t);
         if (t->levels != levels_before)
                 rules_rewrite(t, &b);
@@ -279,22 +300,30 @@ int table_remove_unit(Table *t, uint64_t cgroup_id) {
                 t->levels = levels_before;
                 return k;
         }
+        profile_collect(t, gone.profile);
         return k == -ENOENT ? table_install_again(t) : 0;
 }
 
 int table_add_box(Table *t, const Box *box) {
         _cleanup_batch_ NftBatch b;
-        int n = box_list_add(&t->boxes, box), k;
+        int n, k = slots_take(&t->slots, box->profile);
 
-        if (n <= 0)
+        if (k < 0)
+                return k;
+        n = box_list_add(&t->boxes, box);
+        if (n <= 0) {
+                profile_collect(t, box->profile);
                 return n;
+        }
         nft_batch_init(&b);
-        table_box_elements(&b, NFT_MSG_NEWSETELEM, t->boxes.boxes + t->boxes.n - (size_t) n, (size_t) n);
+        table_box_elements(&b, NFT_MSG_NEWSETELEM, t->boxes.boxes + t->boxes.n - (size_t) n, (size_t) n, &t->slots);
         k = nft_batch_send(&b, t->fd);
         if (k == -ENOENT)
                 return table_install_again(t);
-        if (k < 0)
+        if (k < 0) {
                 t->boxes.n -= (size_t) n;
+                profile_collect(t, box->profile);
+        }
         return k;
 }
 
@@ -313,7 +342,7 @@ int table_remove_boxes(Table *t, uint32_t kinds, uint32_t profile) {
                 const Box *box = &t->boxes.boxes[i];
 
                 if ((kinds & 1u << box->kind) && box->profile == profile) {
-                        table_box_elements(&b, NFT_MSG_DELSETELEM, box, 1);
+                        table_box_elements(&b, NFT_MSG_DELSETELEM, box, 1, &t->slots);
                         n_gone++;
                 } else
                         kept.boxes[kept.n++] = *box;
@@ -326,6 +355,7 @@ int table_remove_boxes(Table *t, uint32_t kinds, uint32_t profile) {
         old = t->boxes;
         t->boxes = kept;
         kept = old;
+        profile_collect(t, profile);
         return k == -ENOENT ? table_install_again(t) : 0;
 }
 

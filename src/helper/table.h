@@ -12,6 +12,7 @@
 #include "helper/box.h"
 #include "helper/nft-batch.h"
 #include "helper/nft-expr.h"
+#include "helper/slots.h"
 #include "ipc/helper-protocol.h"
 #include "ipc/marks.h"
 
@@ -44,6 +45,7 @@ typedef struct Table {
         TableLocal *locals;
         size_t n_locals;
         BoxList boxes;
+        Slots slots;        /* of the profiles that boxes or units use */
         uint32_t levels;    /* bit set: cgroup levels the rules look at */
         uint32_t n_lost;    /* times the table was found gone and made anew */
 } Table;
@@ -70,18 +72,19 @@ bool table_options_valid(const TableOptions *options);
 
 /* ---- between the parts of the table ---- */
 
-#define TABLE_UNIT_PRIORITY(u) PRIO_MAKE(PRIO_REQUEST, (u)->flags, (u)->index)
-
-/* The map of profiles holds them shifted: nft(8) 1.1 prints a key whose part comes from a map only if something was done to it since. */
-#define PROFILE_SHIFT 1u
-#define PROFILE_MAX (UINT32_MAX >> PROFILE_SHIFT)
+/* What the maps say of a unit: bits 0-15 index, 16-17 REQUEST_UNIT_*, 18-31 the slot of its profile, which is also how the keys of the address sets
+ * begin. In one value, because nft(8) 1.0 aborts when it is to print a key of which a part comes from a map. */
+#define VALUE_PROFILE_SHIFT 18u /* SLOTS_MAX is 14 bits */
+#define VALUE_PROFILE_MASK (UINT32_MAX << VALUE_PROFILE_SHIFT)
+#define VALUE_UNIT_MASK (~VALUE_PROFILE_MASK)
+#define UNIT_VALUE(slot, flags, index) ((slot) << VALUE_PROFILE_SHIFT | (flags) << 16 | (index))
 
 void table_rules_write(NftRules *r, const Table *t);             /* table-rules.c: chains must be there and empty */
 void table_chains_write(NftBatch *b);
 void table_sets_write(NftBatch *b);                              /* table-sets.c */
-void table_unit_element(NftBatch *b, uint16_t type, const TableUnit *u);
-void table_index_elements(NftBatch *b, uint16_t type, const TableUnit *u);
-void table_box_elements(NftBatch *b, uint16_t type, const Box *boxes, size_t n);
+void table_unit_element(NftBatch *b, uint16_t type, const TableUnit *u, uint32_t slot);
+void table_index_element(NftBatch *b, uint16_t type, const TableUnit *u, uint32_t slot);
+void table_box_elements(NftBatch *b, uint16_t type, const Box *boxes, size_t n, const Slots *slots);
 void table_local_element(NftBatch *b, uint16_t type, const TableLocal *local);
 void table_set_name_of_box(uint32_t kind, uint32_t family, char ret[static 32]);
 _must_use_ int table_restore_units(TableUnit **ret, size_t *ret_n); /* table-restore.c; none: 0 */
