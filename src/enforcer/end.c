@@ -117,13 +117,6 @@ void end_unlabelled(Manager *m, Unit *u) {
         unit_forget(m, u);
 }
 
-void enforce_gone(Manager *m, const char *unit, const char *cause) {
-        Unit *u = units_find(&m->units, unit);
-
-        if (u)
-                end_unit(m, u, cause);
-}
-
 static void unit_ended(Manager *m, Unit *u, const HelperUnit *info) {
         if (!u || u->fresh)
                 return;
@@ -155,19 +148,29 @@ void enforce_event(Manager *m, const HelperUnit *info) {
 }
 
 static void on_unit(Link *l, const LinkMessage *msg, int result, void *userdata) {
-        if (msg && msg->header->type == HELPER_UNIT && msg->len == sizeof(HelperUnit))
-                enforce_event(helper_manager(l), (const HelperUnit *) msg->header);
+        Manager *m = helper_manager(l);
+        Unit *u;
+
+        if (msg) {
+                if (msg->header->type == HELPER_UNIT && msg->len == sizeof(HelperUnit))
+                        enforce_event(m, (const HelperUnit *) msg->header);
+                return;
+        }
+        u = units_find_index(&m->units, (uint32_t) (uintptr_t) userdata);
+        if (result == -ENOENT && u && !u->remnant && !u->fresh)
+                end_unit(m, u, "gone");
 }
 
-/* The attach unit goes when its unit does, but also when somebody stops it by hand: ask what the unit does. */
-void enforce_detached(Manager *m, const char *unit) {
+/* "Removed" is also said of every unit in a daemon-reload, and an attach unit can be stopped by hand: ask what the unit does. */
+void enforce_check(Manager *m, const char *unit, bool detached) {
         Unit *u = units_find(&m->units, unit);
         int r;
 
         if (!u)
                 return;
-        u->fresh = false;
-        r = helper_request(m, HELPER_GET_UNIT, unit, 0, on_unit, NULL);
+        if (detached)
+                u->fresh = false;
+        r = helper_request(m, HELPER_GET_UNIT, unit, 0, on_unit, (void *) (uintptr_t) u->index);
         if (r < 0 && r != -ENOTCONN)
                 log_error_errno(r, "Cannot ask the helper about %s", unit);
 }

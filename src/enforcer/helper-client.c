@@ -191,10 +191,8 @@ static void helper_unit_event(Manager *m, const HelperUnit *info) {
                 enforce_evaluate(m, info, true);
                 break;
         case HELPER_UNIT_GONE:
-                enforce_gone(m, info->unit, info->result[0] ? info->result : "gone");
-                break;
         case HELPER_DETACH:
-                enforce_detached(m, info->unit);
+                enforce_check(m, info->unit, info->header.type == HELPER_DETACH);
                 break;
         default:
                 enforce_event(m, info);

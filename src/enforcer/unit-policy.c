@@ -9,7 +9,7 @@
 static int add_system_tags(UnitPolicy *p, const UnitFacts *facts) {
         int r = 0;
 
-        if (p->families & TAG_FAMILY_BIT(TAG_FAMILY_UNIT)) {
+        if (p->families & TAG_FAMILY_BIT(TAG_FAMILY_UNIT) && facts->unit[0]) {
                 r = tag_set_add(&p->tags, "@sys:unit", facts->unit);
                 /* What a socket unit accepts is its service's: peers name the service. */
                 if (r >= 0 && facts->triggers[0])

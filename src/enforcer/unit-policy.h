@@ -25,7 +25,7 @@ typedef struct UnitPolicy {
 } UnitPolicy;
 
 typedef struct UnitFacts {
-        const char *unit;
+        const char *unit;             /* "": labels alone, for explanations */
         const char *triggers;         /* the service a socket unit triggers, or "" */
         const char *hostname;
 } UnitFacts;
