@@ -32,6 +32,7 @@ static const Verb verbs[] = {
         { "flows", 0, 0, verb_flows, "flows [-f] [--denied]                  Who connected to whom" },
         { "run", 1, -1, verb_run, "run --label=K=V... [--] COMMAND...     Run a command with labels" },
         { "label", 2, -1, verb_label, "label UNIT K=V...                      Write a drop-in with labels" },
+        { "policy", 1, -1, verb_policy, "policy eval|check ...                  Judge by rules, or look for faults, without a daemon" },
         { "disarm", 0, 0, verb_disarm, "disarm [--for=TIME]                    Let everything pass" },
         { "arm", 0, 0, verb_arm, "arm                                    Enforce again" },
         { "reload", 0, 0, verb_reload, "reload                                 Read configuration and units again" },

@@ -23,31 +23,6 @@ int print_json(const Options *o, const json_t *v) {
         return 0;
 }
 
-/* tag_escape() escapes spaces too, which would make sentences unreadable: word by word, then. */
-char *text_escape(const char *s) {
-        _cleanup_free_ char *ret = NULL;
-        size_t len = 0, size;
-        FILE *f = open_memstream(&ret, &size);
-
-        if (!f)
-                return NULL;
-        for (; *s; s += len) {
-                _cleanup_free_ char *word = NULL, *escaped = NULL;
-
-                len = strcspn(s, " ");
-                word = strndup(s, len);
-                escaped = word ? tag_escape(word) : NULL;
-                if (!escaped) {
-                        fclose(f);
-                        return NULL;
-                }
-                fputs(escaped, f);
-                for (; s[len] == ' '; len++)
-                        fputc(' ', f);
-        }
-        return fclose(f) == 0 ? TAKE_PTR(ret) : NULL;
-}
-
 void print_text(const char *s) {
         _cleanup_free_ char *escaped = s && *s ? text_escape(s) : NULL;
 

@@ -11,8 +11,6 @@
 
 int print_json(const Options *o, const json_t *v); /* JSON_OFF is taken for JSON_SHORT. 0, -EIO */
 
-/* s with control, bidirectional and invisible characters as \xNN; spaces stay. Newly allocated, NULL: no memory. */
-char *text_escape(const char *s);
 /* Escaped text to stdout; NULL or "" prints "-". */
 void print_text(const char *s);
 /* "%*s: value", right-aligned like systemctl status; an array's items on lines of their own. Nothing for null, "" or an empty array. */

@@ -1,0 +1,296 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Runs triremectl against a stand-in for the enforcer on a bus of its own."""
+
+import json
+import os
+import pty
+import re
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+TRIREMECTL, FAKE = sys.argv.pop(1), sys.argv.pop(1)
+BUS_CONFIG = """<busconfig><type>system</type><listen>unix:path={}</listen><auth>EXTERNAL</auth><policy context="default"><allow user="*"/>
+<allow own="*"/><allow send_type="method_call"/><allow send_type="signal"/><allow send_requested_reply="true"/>
+<allow receive_type="method_call"/><allow receive_type="signal"/><allow receive_type="method_return"/><allow receive_type="error"/></policy></busconfig>"""
+
+if not shutil.which("dbus-daemon"):
+    print("dbus-daemon is not there")
+    sys.exit(77)
+
+
+class Ctl(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.tmp = tempfile.TemporaryDirectory()
+        socket, config = os.path.join(cls.tmp.name, "bus"), os.path.join(cls.tmp.name, "bus.conf")
+        with open(config, "w") as f:
+            f.write(BUS_CONFIG.format(socket))
+        cls.env = {**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={socket}", "TZ": "UTC", "LC_ALL": "C.UTF-8"}
+        for name in ("PAGER", "SYSTEMD_PAGER", "JOURNAL_STREAM"):
+            cls.env.pop(name, None)
+        cls.addClassCleanup(cls.tmp.cleanup)
+        cls.spawn("dbus-daemon", f"--config-file={config}", "--nofork", "--print-address").readline()
+        cls.calls = cls.spawn(FAKE)
+        assert cls.calls.readline() == b"ready\n"
+
+    @classmethod
+    def spawn(cls, *args):
+        process = subprocess.Popen(args, env=cls.env, stdout=subprocess.PIPE, bufsize=0)  # select() must see what is unread
+        for cleanup in (process.stdout.close, process.wait, process.terminate):
+            cls.addClassCleanup(cleanup)
+        return process.stdout
+
+    def ctl(self, *args, status=0, **kwargs):
+        result = subprocess.run([TRIREMECTL, *args], env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=20, check=False, **kwargs)
+        self.assertEqual(result.returncode, status, (args, result.stdout, result.stderr))
+        self.err = result.stderr.decode()
+        self.assertNotIn(b"\x1b[31m", result.stdout)
+        return result.stdout.decode()
+
+    def call(self):
+        self.assertTrue(select.select([self.calls], [], [], 5)[0])
+        return self.calls.readline().decode().rstrip("\n")
+
+    # ---- reading
+
+    def test_list_shows_a_table_and_json(self):
+        out = self.ctl("list")
+        self.assertRegex(out, r"UNIT +MODE +STATE +LABELS +REASON")
+        self.assertRegex(out, r"nginx.service +enforce +enforcing +app=web")
+        self.assertIn("2 units listed.", out)
+        self.assertEqual(self.ctl(), out)
+        out = self.ctl("list", "--no-legend")
+        self.assertNotIn("UNIT", out)
+        self.assertNotIn("listed", out)
+        units = json.loads(self.ctl("list", "--json=short"))
+        self.assertEqual(units[0], {"unit": "nginx.service", "labels": ["app=web", "note=e\x1b[31mvil"], "mode": "enforce", "state": "enforcing", "reason": "",
+                                    "cgroup": "/system.slice/nginx.service", "cgroup_id": 4711, "object": "/org/trireme/unit/nginx_2eservice"})
+        self.assertEqual((units[1]["state"], units[1]["reason"]), ("denied", "bad-settings: x.conf:2: unknown key"))
+
+    def test_json_modes(self):
+        self.assertEqual(self.ctl("--json=short", "list").count("\n"), 1)
+        self.assertGreater(self.ctl("list", "--json=pretty").count("\n"), 10)
+        self.assertEqual(self.ctl("list", "-j"), self.ctl("list", "--json=short"))
+        self.assertEqual(self.ctl("list", "--json=off"), self.ctl("list"))
+        self.ctl("list", "--json=xml", status=1)
+
+    def test_status_of_the_host_and_of_a_unit(self):
+        out = self.ctl("status")
+        self.assertIn("Armed: NO: everything passes until triremectl arm", out)
+        self.assertIn("group secret", out)
+        self.assertIn("datapath: NOT CONNECTED", out)
+        self.assertIn("bad-settings", out)
+        self.assertEqual(json.loads(self.ctl("status", "--json=short")), {"who": "manager"})
+        out = self.ctl("status", "nginx")
+        self.assertIn("Labels: app=web\n              note=e\\x1b[31mvil\n", out)
+        self.assertIn("@sys:unit=nginx.service  (systemd)", out)
+        self.assertEqual(json.loads(self.ctl("status", "nginx.service", "--json=short"))["name"], "nginx.service")
+        self.ctl("status", "other", status=1)
+        self.assertIn("Unit other.service is not labelled.", self.err)
+        self.ctl("status", "../x", status=1)
+
+    def test_show_is_for_programs(self):
+        out = self.ctl("show", "nginx")
+        self.assertIn("Name=nginx.service\n", out)
+        self.assertIn("InvocationID=ab01\n", out)
+        self.ctl("show", status=1)
+
+    def test_explain_exits_3_when_it_is_denied(self):
+        out = self.ctl("explain", "--from=app=web", "--to=nginx", "--port=80/tcp")
+        self.assertIn("allowed: same-label\nport '80/tcp'\n", out)
+        out = self.ctl("explain", "--from=curl", "--to=nginx", status=3)
+        self.assertIn("DENIED: no-rule", out)
+        self.assertIn("Client: curl.service allows it\n", out)
+        self.assertIn("Server: nginx.service denies it\n", out)
+        self.assertIn("Rule: x.conf:3", out)
+        self.assertEqual(json.loads(self.ctl("explain", "--json=short", "--from=curl", "--to=nginx", status=3))["allowed"], False)
+        self.ctl("explain", "--from=curl", status=1)
+
+    def test_flows_as_lines_and_json(self):
+        out = self.ctl("flows", "-n", "2")
+        self.assertRegex(out, r"Nov 14 22:13:20.123 accept +nginx.service accept \[fd00::1\]:40000 -> 192.0.2.1:80/tcp peer - claims \[app=e\\x1b\[31mvil\]: no-rule \(x.conf:3\)\n")
+        self.assertIn("2 connections listed.", out)
+        flows = json.loads(self.ctl("flows", "--json=short", "--denied", "--lines=3"))
+        self.assertEqual([f["verdict"] for f in flows], ["reject"] * 3)
+        self.assertEqual((flows[0]["port"], flows[0]["peer_labels"], flows[0]["claimed"]), (80, ["app=e\x1b[31mvil"], True))
+        self.ctl("flows", "-n", "0", status=1)
+
+    def test_flows_are_followed_without_gap_or_repetition(self):
+        process = subprocess.Popen([TRIREMECTL, "flows", "-f", "--json=short", "-n", "1"], env=self.env, stdout=subprocess.PIPE)
+        serials = [json.loads(process.stdout.readline())["serial"] for _ in range(4)]
+        process.terminate()
+        process.wait()
+        process.stdout.close()
+        self.assertEqual(serials, list(range(serials[0], serials[0] + 4)))
+
+    # ---- changing
+
+    def test_disarm_arm_and_reload(self):
+        for args, call in ((("disarm",), f"Disarm {2**64 - 1}"), (("disarm", "--for=90"), "Disarm 90000000"), (("disarm", "--for=1min 30s"), "Disarm 90000000"),
+                           (("disarm", "--for", "2h"), "Disarm 7200000000"), (("disarm", "--for=infinity"), f"Disarm {2**64 - 1}"), (("arm",), "Arm"),
+                           (("reload",), "Reload")):
+            self.ctl(*args)
+            self.assertEqual(self.call(), call)
+        for span in ("", "0", "x", "5y", "-1", "1 2 3x", "99999999999999999999", "99999999999999999d"):
+            self.ctl("disarm", f"--for={span}", status=1)
+
+    def test_bad_command_lines_fail(self):
+        for args in (("nonsense",), ("list", "x"), ("--nonsense",), ("status", "a", "b"), ("label", "nginx"), ("label", "nginx", "novalue"),
+                     ("label", "nginx", "@sys:unit=x"), ("label", "a/b", "a=b"), ("-H", "h", "label", "nginx", "a=b"), ("run", "true")):
+            self.ctl(*args, status=1)
+            self.assertNotEqual(self.err, "")
+
+    def test_help_and_version(self):
+        self.assertIn("Verbs:", self.ctl("--help"))
+        self.assertIn("Verbs:", self.ctl("list", "-h"))
+        self.assertRegex(self.ctl("--version"), r"^trireme [0-9.]+\n$")
+
+    # ---- run
+
+    def run_cmd(self, *command, status=0, **kwargs):
+        out = self.ctl("run", "--label=app=x", "--", *command, status=status, **kwargs)
+        self.assertRegex(self.call(), r"^StartRun app=x pid=[1-9]\d*$")
+        return out
+
+    def test_run_passes_everything_through(self):
+        self.assertEqual(self.run_cmd("cat", input=b"in"), "in")
+        self.assertEqual(self.run_cmd("sh", "-c", "echo out; echo err >&2"), "out\n")
+        self.assertEqual(self.err, "err\n")
+        self.run_cmd("sh", "-c", "exit 7", status=7)
+        self.run_cmd("sh", "-c", "kill -TERM $$", status=143)
+        self.run_cmd("sh", "-c", "kill -KILL $$", status=137)
+        self.assertEqual(self.run_cmd("pwd", cwd="/usr"), "/usr\n")
+        self.assertEqual(self.run_cmd("env"), "".join(f"{k}={v}\n" for k, v in self.env.items()))
+        r, w = os.pipe()
+        self.assertEqual(self.run_cmd("sh", "-c", f"ls /proc/self/fd; echo x >&{w}", pass_fds=[w]).split(), ["0", "1", "2", "3", str(w)] if w != 3 else ["0", "1", "2", "3", "4"])
+        self.assertEqual(os.read(r, 10), b"x\n")
+        os.close(r)
+        os.close(w)
+
+    def test_run_takes_several_labels_and_leaves_the_options_of_the_command_alone(self):
+        self.assertEqual(self.ctl("run", "--label=app=x", "--label", "env=y", "echo", "--label=z", "-h"), "--label=z -h\n")
+        self.assertRegex(self.call(), "^StartRun app=x env=y pid=")
+
+    def test_run_does_not_run_what_was_refused(self):
+        marker = os.path.join(self.tmp.name, "ran")
+        self.ctl("run", "--label=app=refused", "touch", marker, status=1)
+        self.assertIn("Not with these labels.", self.err)
+        self.call()
+        self.assertFalse(os.path.exists(marker))
+
+    def test_run_says_what_cannot_be_executed(self):
+        self.run_cmd("/no/such/file", status=127)
+        self.assertIn("/no/such/file", self.err)
+        self.run_cmd("/etc/passwd", status=126)
+
+    def test_run_starts_the_command_with_the_callers_signal_mask(self):
+        self.assertEqual(self.run_cmd("grep", "-E", "SigBlk|SigIgn", "/proc/self/status", restore_signals=True),
+                         "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n")
+
+    def test_run_lets_go_of_the_callers_descriptors(self):
+        process = subprocess.Popen([TRIREMECTL, "run", "--label=app=x", "sh", "-c", "exec >&- 2>&-; sleep 2"], env=self.env, stdout=subprocess.PIPE)
+        self.call()
+        begin = time.monotonic()
+        self.assertEqual(process.stdout.read(), b"")
+        self.assertLess(time.monotonic() - begin, 1.5)
+        self.assertEqual(process.wait(), 0)
+        process.stdout.close()
+
+    def start(self, script):
+        process = subprocess.Popen([TRIREMECTL, "run", "--label=app=x", "sh", "-c", script], env=self.env, stdout=subprocess.PIPE, start_new_session=True)
+        self.assertEqual(process.stdout.readline(), b"go\n")
+        return process, int(re.search(r"pid=(\d+)", self.call()).group(1))
+
+    @staticmethod
+    def process_state(pid):
+        try:
+            with open(f"/proc/{pid}/stat") as f:
+                return f.read().rpartition(")")[2].split()[0]
+        except FileNotFoundError:
+            return ""
+
+    def test_run_hands_on_signals_of_processes(self):
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGINT):
+            process, _ = self.start(f"trap 'echo got; exit 9' {int(number)}; echo go; while :; do sleep 0.05; done")
+            process.send_signal(number)
+            self.assertEqual(process.wait(timeout=5), 9)
+            self.assertEqual(process.stdout.read(), b"got\n")
+            process.stdout.close()
+
+    def test_run_takes_the_command_with_it_when_killed(self):
+        process, pid = self.start("echo go; exec sleep 60")
+        process.kill()
+        process.wait()
+        for _ in range(50):
+            if self.process_state(pid) in "Z":
+                break
+            time.sleep(0.1)
+        else:
+            self.fail("still there")
+        process.stdout.close()
+
+    def test_run_stops_and_goes_on_with_the_command(self):
+        process, pid = self.start("echo go; while :; do sleep 0.05; done")
+        os.kill(pid, signal.SIGSTOP)
+        self.assertTrue(os.WIFSTOPPED(os.waitpid(process.pid, os.WUNTRACED)[1]))
+        process.send_signal(signal.SIGCONT)
+        time.sleep(0.3)
+        self.assertNotEqual(self.process_state(pid), "T")
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(timeout=5), 143)
+        process.stdout.close()
+
+    def test_job_control_works_on_a_terminal(self):
+        pid, fd = pty.fork()
+        if pid == 0:
+            os.execvpe("bash", ["bash", "--norc", "-i"], {**self.env, "PS1": "PROMPT>", "HISTFILE": "", "TERM": "dumb"})
+
+        def expect(pattern):
+            seen = b""
+            end = time.monotonic() + 10
+            while not re.search(pattern, seen):
+                self.assertTrue(select.select([fd], [], [], max(0, end - time.monotonic()))[0], (pattern, seen))
+                seen += os.read(fd, 4096)
+            return seen
+
+        def expect_up():
+            expect(rb"\nup\r")
+            time.sleep(0.5)  # a signal that meets the shell within its vfork() is lost on it, whoever runs it
+
+        expect(rb"PROMPT>")
+        run = f"{TRIREMECTL} run --label=app=x -- sh -c 'trap \"echo int; exit 5\" INT; echo up; while :; do sleep 60; done'\n".encode()
+        os.write(fd, run)
+        expect_up()
+        os.write(fd, b"\x03")
+        self.assertEqual(expect(rb"PROMPT>").count(b"int\r"), 1)  # once: from the terminal, not from us as well
+        os.write(fd, b"echo code=$?\n")
+        expect(rb"\ncode=5\r")
+        os.write(fd, run)
+        expect_up()
+        os.write(fd, b"\x1a")
+        expect(rb"Stopped.*\n.*PROMPT>")
+        os.write(fd, b"fg\n")
+        expect(rb"triremectl run")
+        time.sleep(0.3)
+        os.write(fd, b"\x03")
+        expect(rb"int\r")
+        expect(rb"PROMPT>")
+        os.write(fd, f"{TRIREMECTL} run --label=app=x -- cat\n".encode())
+        time.sleep(0.5)
+        os.write(fd, b"typed\n\x04")
+        expect(rb"typed\r\ntyped\r")
+        os.write(fd, b"exit\n")
+        os.waitpid(pid, 0)
+        os.close(fd)
+        for _ in range(3):
+            self.call()
+
+
+unittest.main()
