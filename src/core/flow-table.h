@@ -11,6 +11,7 @@
 #include "util/clock.h"
 #include "util/macro.h"
 #include "wire/message.h"
+#include "wire/packet.h"
 
 /* Linux repeats SYN and SYN-ACK after 1, 3, 7, 15 and 31 s; whoever needs longer begins anew. */
 #define FLOW_HALF_OPEN_USEC (32 * USEC_PER_SEC)
@@ -60,6 +61,7 @@ typedef struct Flow {
         uint8_t our_dh[32], peer_dh[32];
         uint64_t peer;                 /* the enforcer's id of the peer's token */
         DatapathDecision decision;
+        PacketSyn tcp_syn;             /* server: what our kernel was shown */
         uint8_t nonce[MESSAGE_NONCE_SIZE];      /* ours */
         uint8_t peer_nonce[MESSAGE_NONCE_SIZE];
         uint8_t syn[MESSAGE_VIEW_SIZE], syn_ack[MESSAGE_VIEW_SIZE];

@@ -92,6 +92,7 @@ static Action syn_open(Handshake *h, const Syn *s, const Judged *judged, bool kn
         memcpy(f->peer_dh, judged->peer_dh, sizeof(f->peer_dh));
         f->peer = judged->peer;
         f->decision = judged->decision;
+        packet_read_syn(&s->in->packet, &f->tcp_syn);
         memcpy(f->nonce, s->in->nonce, sizeof(f->nonce));
         memcpy(f->peer_nonce, s->message.nonce, sizeof(f->peer_nonce));
         message_view(&s->message, s->token_hash, f->syn);
@@ -249,7 +250,13 @@ static Action server_release(Handshake *h, const HandshakeInput *in, Flow *f) {
         return a;
 }
 
-/* The proof, or something that is as if it never came: data ahead of it is TCP's to send again. */
+/* Whoever sends data has sent the proof before: it got lost, and only a SYN-ACK brings it again. Our kernel repeats one by a timer, or never, if it answered
+ * with a SYN cookie; so it is shown the SYN again instead of the data, which TCP sends again. */
+static Action server_ask_again(const Flow *f) {
+        return (Action) { .type = ACTION_ACCEPT, .verdict = VERDICT_PASS, .edit = EDIT_SYN, .syn = &f->tcp_syn };
+}
+
+/* The proof, or something that is as if it never came. */
 Action handshake_server_input(Handshake *h, const HandshakeInput *in, Flow *f) {
         const Packet *p = &in->packet;
         Message m;
@@ -262,7 +269,7 @@ Action handshake_server_input(Handshake *h, const HandshakeInput *in, Flow *f) {
                 return action_drop(h, DATAPATH_COUNTER_BAD_ACK_NUMBER);
         f->credit += (int64_t) p->len;
         if (message_parse(p->data + p->payload_offset, p->payload_len, &m) < 0 || m.type != MESSAGE_ACK)
-                return action_drop(h, DATAPATH_COUNTER_NO_STATE);
+                return server_ask_again(f);
         if (!ack_verifies(h, f, &m))
                 return action_drop(h, DATAPATH_COUNTER_BAD_MAC);
         return server_release(h, in, f);

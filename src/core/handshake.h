@@ -47,6 +47,7 @@ typedef enum ActionEdit {
         EDIT_NONE,
         EDIT_PAYLOAD,                  /* packet_rewrite() with payload (maybe empty), Fast Open option removed */
         EDIT_RESET,                    /* packet_write_reset() */
+        EDIT_SYN,                      /* packet_write_syn() with syn */
 } ActionEdit;
 
 #define ACTION_RECORDS_MAX 2u
@@ -59,6 +60,7 @@ typedef struct Action {
         bool known;                    /* ASK: about a peer that proved itself, or local: it may use the room kept free for those */
         const uint8_t *payload;        /* valid until the next step */
         size_t payload_len;
+        const PacketSyn *syn;          /* valid until the next step */
         size_t n_records;
         DatapathFlow records[ACTION_RECORDS_MAX]; /* without time */
 } Action;

@@ -79,6 +79,8 @@ static void packet_accept(Datapath *d, const QueueMsg *msg, const Packet *p, con
                 n = packet_rewrite(p, action->payload, action->payload_len, true, buf, sizeof(buf));
         else if (action->edit == EDIT_RESET)
                 n = packet_write_reset(p, buf, sizeof(buf));
+        else if (action->edit == EDIT_SYN)
+                n = packet_write_syn(p, action->syn, buf, sizeof(buf));
         if (n < 0)
                 packet_drop(d, msg, DATAPATH_COUNTER_MALFORMED);
         else

@@ -18,7 +18,7 @@
 /* Offsets in the headers. */
 enum { IPV4_TOTAL_LENGTH = 2, IPV4_FRAGMENT = 6, IPV4_PROTOCOL = 9, IPV4_CHECKSUM = 10, IPV4_SOURCE = 12, IPV4_DESTINATION = 16 };
 enum { IPV6_PAYLOAD_LENGTH = 4, IPV6_NEXT_HEADER = 6, IPV6_SOURCE = 8, IPV6_DESTINATION = 24 };
-enum { TCP_SEQ = 4, TCP_ACK = 8, TCP_DATA_OFFSET = 12, TCP_FLAGS = 13, TCP_CHECKSUM = 16 };
+enum { TCP_SEQ = 4, TCP_ACK = 8, TCP_DATA_OFFSET = 12, TCP_FLAGS = 13, TCP_WINDOW = 14, TCP_CHECKSUM = 16, TCP_URGENT = 18 };
 
 enum { IPV4_MORE_FRAGMENTS = 0x2000, IPV4_FRAGMENT_OFFSET = 0x1fff };
 enum { IPV6_FRAGMENT_MASK = 0xfff9 }; /* offset and "more"; the two bits between are reserved */
@@ -298,6 +298,14 @@ static void fix_tcp_checksum(uint8_t family, uint8_t *ip, size_t l4_offset, size
         store_checksum(tcp + TCP_CHECKSUM, sum_add(sum, tcp, tcp_len));
 }
 
+static void fix_lengths(const Packet *p, uint8_t *ip, size_t total_len) {
+        if (p->family == AF_INET)
+                fix_ipv4(ip, p->l4_offset, total_len);
+        else
+                store_be16(ip + IPV6_PAYLOAD_LENGTH, (uint16_t) (total_len - IPV6_HEADER_SIZE));
+        fix_tcp_checksum(p->family, ip, p->l4_offset, total_len);
+}
+
 static void remove_fast_open(uint8_t *tcp, size_t header_len) {
         Reader options = { .at = tcp + TCP_HEADER_MIN, .left = header_len - TCP_HEADER_MIN };
         const uint8_t *option;
@@ -323,11 +331,7 @@ int packet_rewrite(const Packet *p, const uint8_t *payload, size_t payload_len, 
         }
         if (strip_fast_open)
                 remove_fast_open(buf + p->l4_offset, (size_t) (p->payload_offset - p->l4_offset));
-        if (p->family == AF_INET)
-                fix_ipv4(buf, p->l4_offset, len);
-        else
-                store_be16(buf + IPV6_PAYLOAD_LENGTH, (uint16_t) (len - IPV6_HEADER_SIZE));
-        fix_tcp_checksum(p->family, buf, p->l4_offset, len);
+        fix_lengths(p, buf, len);
         return (int) len;
 }
 
@@ -339,4 +343,37 @@ int packet_write_reset(const Packet *p, uint8_t *buf, size_t size) {
         buf[p->l4_offset + TCP_FLAGS] = TCP_FLAG_RST | TCP_FLAG_ACK;
         fix_tcp_checksum(p->family, buf, p->l4_offset, (size_t) len);
         return len;
+}
+
+void packet_read_syn(const Packet *p, PacketSyn *ret) {
+        const uint8_t *tcp = p->data + p->l4_offset;
+
+        *ret = (PacketSyn) {
+                .seq = p->seq,
+                .window = load_be16(tcp + TCP_WINDOW),
+                .flags = p->flags,
+                .options_len = (uint8_t) (p->payload_offset - p->l4_offset - TCP_HEADER_MIN),
+        };
+        memcpy(ret->options, tcp + TCP_HEADER_MIN, ret->options_len);
+}
+
+int packet_write_syn(const Packet *p, const PacketSyn *syn, uint8_t *buf, size_t size) {
+        size_t header_len = TCP_HEADER_MIN + syn->options_len, len = p->l4_offset + header_len;
+        uint8_t *tcp = buf + p->l4_offset;
+
+        if (p->protocol != IPPROTO_TCP)
+                return -EPROTO;
+        if (len > size)
+                return -EMSGSIZE;
+        memcpy(buf, p->data, p->l4_offset + 4u); /* up to the ports */
+        store_be32(tcp + TCP_SEQ, syn->seq);
+        store_be32(tcp + TCP_ACK, 0);
+        tcp[TCP_DATA_OFFSET] = (uint8_t) (header_len / 4 << 4);
+        tcp[TCP_FLAGS] = syn->flags;
+        store_be16(tcp + TCP_WINDOW, syn->window);
+        store_be16(tcp + TCP_URGENT, 0);
+        memcpy(tcp + TCP_HEADER_MIN, syn->options, syn->options_len);
+        remove_fast_open(tcp, header_len);
+        fix_lengths(p, buf, len);
+        return (int) len;
 }

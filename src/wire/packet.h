@@ -47,3 +47,18 @@ _must_use_ int packet_rewrite(const Packet *p, const uint8_t *payload, size_t pa
 
 /* Writes p (a TCP SYN-ACK) to buf as a reset of the connection it answers: RST and ACK, without payload (RFC 9293 3.10.7.3). Returns as above. */
 _must_use_ int packet_write_reset(const Packet *p, uint8_t *buf, size_t size);
+
+#define PACKET_OPTIONS_MAX 40u
+
+/* What makes a SYN: enough to make it again out of a later packet of the same connection. */
+typedef struct PacketSyn {
+        uint32_t seq;
+        uint16_t window;
+        uint8_t flags;                 /* ECN's too */
+        uint8_t options_len;
+        uint8_t options[PACKET_OPTIONS_MAX];
+} PacketSyn;
+
+void packet_read_syn(const Packet *p, PacketSyn *ret); /* p: a TCP packet */
+/* Writes the SYN with the IP header and ports of p, without payload and Fast Open option. Returns as above. */
+_must_use_ int packet_write_syn(const Packet *p, const PacketSyn *syn, uint8_t *buf, size_t size);
