@@ -17,7 +17,7 @@
 #include "util/log.h"
 
 #define ATTACH_TIMEOUT (20 * USEC_PER_SEC)
-#define ATTACH_CGROUP "/system.slice/trireme-attach@"
+#define ATTACH_CGROUP "/trireme-attach@" /* Slice=-.slice, see the unit file */
 
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77 /* Linux 6.5 */
