@@ -113,17 +113,33 @@ static const char *peer_unit_tag(const TagSet *tags) {
         return n > 0 ? t->value : "";
 }
 
+/* Name and labels of a local unit, also of one that has ended meanwhile. Both newly allocated. */
+static int describe_local(const Manager *m, uint32_t index, char **ret_name, char **ret_labels) {
+        const Unit *u = units_find_index(&m->units, index);
+        const FormerUnit *former = u ? NULL : units_find_former(&m->units, index);
+
+        *ret_name = strdup(u ? u->name : former ? former->name : "");
+        *ret_labels = u && u->policy ? tag_set_format(&u->policy->labels) : strdup(former ? former->labels : "");
+        return *ret_name && *ret_labels ? 0 : -ENOMEM;
+}
+
+static int describe_remote(const Peer *peer, char **ret_unit, char **ret_labels) {
+        *ret_unit = tag_escape(peer_unit_tag(&peer->tags));
+        *ret_labels = tag_set_format(&peer->tags);
+        return *ret_unit && *ret_labels ? 0 : -ENOMEM;
+}
+
 static int flow_fill(Manager *m, const DatapathFlow *record, Flow *f) {
-        const Unit *u = units_find_index(&m->units, record->unit), *local_peer = units_find_index(&m->units, record->peer_unit);
         const Peer *peer = record->peer ? peers_find_id(m->peers, record->peer) : NULL;
-        const TagSet *tags = local_peer && local_peer->policy ? &local_peer->policy->labels : peer ? &peer->tags : NULL;
+        _cleanup_free_ char *own_labels = NULL;
+        int r;
 
         f->record = *record;
         f->claimed = (record->flags & DATAPATH_FLOW_CLAIMED) || (peer && !peer->verified);
-        f->unit = strdup(u ? u->name : "");
-        f->peer_unit = local_peer ? strdup(local_peer->name) : peer ? tag_escape(peer_unit_tag(&peer->tags)) : strdup("");
-        f->peer_labels = tags ? tag_set_format(tags) : strdup("");
-        return f->unit && f->peer_unit && f->peer_labels ? 0 : -ENOMEM;
+        r = describe_local(m, record->unit, &f->unit, &own_labels);
+        if (r < 0)
+                return r;
+        return peer ? describe_remote(peer, &f->peer_unit, &f->peer_labels) : describe_local(m, record->peer_unit, &f->peer_unit, &f->peer_labels);
 }
 
 void record_flow(Manager *m, const DatapathFlow *record) {

@@ -91,6 +91,36 @@ int unit_revive(Units *units, Unit *u) {
         return 0;
 }
 
+const FormerUnit *units_find_former(const Units *units, uint32_t index) {
+        for (unsigned i = 1; index && i <= FORMER_UNITS_MAX; i++) { /* the latest first: numbers come round again */
+                const FormerUnit *f = &units->former[(units->n_former - i) % FORMER_UNITS_MAX];
+
+                if (f->index == index)
+                        return f;
+        }
+        return NULL;
+}
+
+static void former_done(FormerUnit *f) {
+        free(f->name);
+        free(f->labels);
+        *f = (FormerUnit) {};
+}
+
+/* Without memory it is forgotten, and its last records name nobody. */
+static void unit_remember(Units *units, const Unit *u) {
+        FormerUnit f = { .index = u->index, .name = strdup(u->name), .labels = u->policy ? tag_set_format(&u->policy->labels) : strdup("") };
+        FormerUnit *slot = &units->former[units->n_former % FORMER_UNITS_MAX];
+
+        if (!f.name || !f.labels) {
+                former_done(&f);
+                return;
+        }
+        former_done(slot);
+        *slot = f;
+        units->n_former++;
+}
+
 Unit *unit_free(Units *units, Unit *u) {
         if (!u)
                 return NULL;
@@ -104,6 +134,7 @@ Unit *unit_free(Units *units, Unit *u) {
         units->by_index[u->index] = NULL;
         index_release(&units->pool, u->index);
         units->n_units--;
+        unit_remember(units, u);
         unit_destroy(u);
         return NULL;
 }
@@ -111,6 +142,8 @@ Unit *unit_free(Units *units, Unit *u) {
 void units_done(Units *units) {
         while (units->first)
                 unit_free(units, units->first);
+        for (unsigned i = 0; i < FORMER_UNITS_MAX; i++)
+                former_done(&units->former[i]);
 }
 
 int unit_set_denied(Unit *u, Reason reason, const char *text) {

@@ -50,11 +50,22 @@ typedef struct Unit {
         unsigned journal_burst;
 } Unit;
 
+#define FORMER_UNITS_MAX 512u
+
+/* What records about a unit still need when it is gone: they come a moment late. */
+typedef struct FormerUnit {
+        uint32_t index;                /* 0: empty */
+        char *name;
+        char *labels;                  /* formatted */
+} FormerUnit;
+
 typedef struct Units {
         Unit *first;
         Unit *by_index[UNIT_INDEX_MAX + 1];
         void *by_name;                 /* tsearch(3), current Units only */
         IndexPool pool;
+        FormerUnit former[FORMER_UNITS_MAX]; /* a ring */
+        unsigned n_former;
         unsigned n_units, listing;
 } Units;
 
@@ -68,6 +79,7 @@ _must_use_ int unit_revive(Units *units, Unit *u);              /* a remnant is 
 
 Unit *units_find(const Units *units, const char *name);        /* the current one */
 Unit *units_find_index(const Units *units, uint32_t index);
+const FormerUnit *units_find_former(const Units *units, uint32_t index); /* NULL: none remembered */
 
 _must_use_ int unit_set_denied(Unit *u, Reason reason, const char *text); /* text NULL: the reason's own */
 const char *unit_mode_in_force(const Unit *u); /* "enforce", "observe"; "" when its settings cannot be read */
