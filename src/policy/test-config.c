@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdio.h>
 
 #include "policy/config.h"
 #include "policy/reason.h"
@@ -104,6 +105,12 @@ static void faults_are_named_and_change_nothing(void **state) {
                 { T "TargetNetworks=10.0.0.0/8 10.1/16\n", "/etc/t.conf:2: TargetNetworks=: \"10.1/16\": not an IP network: write 192.0.2.0/24 or 2001:db8::/32" },
                 { T "ExcludedNetworks=10.0.0.1/8\n",
                   "/etc/t.conf:2: ExcludedNetworks=: \"10.0.0.1/8\": the address has bits behind the prefix length: write the network's first address, or a longer prefix" },
+                { T "TargetNetworks='10.0.0.0/8\n", "/etc/t.conf:2: TargetNetworks=: \"\\x2710.0.0.0/8\": a quote without its end, or an unknown escape behind a backslash" },
+                { T "FailsafeAcceptFrom='10.0.0.0/8\n",
+                  "/etc/t.conf:2: FailsafeAcceptFrom=: \"\\x2710.0.0.0/8\": a quote without its end, or an unknown escape behind a backslash" },
+                { T "FailsafeAcceptFrom=1 2 3 4 5 6 7 8 9 a b c d e f g\n",
+                  "/etc/t.conf:2: FailsafeAcceptFrom=: \"1\\x202\\x203\\x204\\x205\\x206\\x207\\x208\\x209\\x20a\\x20b\\x20c\\x20d\\x20e\\x20f\\x20g\": "
+                  "too many words: use more lines" },
                 { T "AnnounceTags=labels color\n",
                   "/etc/t.conf:2: AnnounceTags=: \"color\": unknown tag family; there are labels, unit, exe, exe.sha256, exe.verity, lib, user, uid, group, gid, groups, "
                   "selinux, apparmor, host, machine and plug-ins" },
@@ -174,6 +181,30 @@ static void access_lists_decide_in_the_order_of_the_manual(void **state) {
         }
 }
 
+static void access_lists_are_equal_when_they_decide_alike(void **state) {
+        static const struct {
+                const char *a, *b;
+                bool equal;
+        } cases[] = {
+                { "10.0.0.0/8 tcp/22", "10.0.0.0/8 tcp/22", true },     { "10.0.0.0/8 tcp/22", "10.0.0.0/8 tcp/23", false },
+                { "10.0.0.0/8 tcp/22", "10.0.0.0/9 tcp/22", false },    { "10.0.0.0/8 tcp/22", "11.0.0.0/8 tcp/22", false },
+                { "10.0.0.0/8 tcp/22", "10.0.0.0/8 udp/22", false },    { "10.0.0.0/8 tcp/22", "10.0.0.0/8 tcp/22-23", false },
+                { "10.0.0.0/8 tcp/22", "10.0.0.0/8 tcp/22 udp/22", false }, { "0.0.0.0/0 tcp", "::/0 tcp", false },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_(config_done) Config a = {}, b = {};
+                _cleanup_(config_errors_done) ConfigErrors errors = {};
+                char text[128];
+
+                snprintf(text, sizeof(text), T "FailsafeAcceptFrom=%s\n", cases[i].a);
+                assert_int_equal(parse(text, &a, &errors), 0);
+                snprintf(text, sizeof(text), T "\nFailsafeAcceptFrom=%s\n", cases[i].b); /* other names */
+                assert_int_equal(parse(text, &b, &errors), 0);
+                assert_int_equal(acl_list_equal(&a.failsafe_accept_from, &b.failsafe_accept_from), cases[i].equal);
+        }
+}
+
 static void networks_contain_what_their_prefix_says(void **state) {
         static const struct {
                 const char *network, *inside, *outside;
@@ -216,6 +247,7 @@ int main(void) {
                 cmocka_unit_test(later_files_win_and_empty_values_reset_lists),
                 cmocka_unit_test(faults_are_named_and_change_nothing),
                 cmocka_unit_test(access_lists_decide_in_the_order_of_the_manual),
+                cmocka_unit_test(access_lists_are_equal_when_they_decide_alike),
                 cmocka_unit_test(networks_contain_what_their_prefix_says),
                 cmocka_unit_test(every_reason_has_a_name_and_a_sentence),
         };

@@ -423,6 +423,17 @@ static void rules_that_do_not_concern_the_tags_are_not_asked(void **state) {
         assert_int_equal(n, 1);
 }
 
+static void a_set_lives_as_long_as_somebody_holds_it(void **state) {
+        RuleSet *set = test_rules("app=web"), *held = rule_set_ref(set);
+
+        assert_null(rule_set_unref(set));
+        assert_string_equal(rule_set_rule(held, 0)->name, "app=web");
+        assert_null(rule_set_rule(held, 1));
+        assert_null(rule_set_unref(held));
+        assert_null(rule_set_unref(NULL));
+        assert_int_equal(rule_set_size(NULL), 0);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(each_operator_means_what_the_manual_says),
@@ -433,6 +444,7 @@ int main(void) {
                 cmocka_unit_test(observed_rules_are_reported_and_decide_nothing),
                 cmocka_unit_test(explanations_name_the_clause_that_failed),
                 cmocka_unit_test(the_index_agrees_with_a_naive_evaluator),
+                cmocka_unit_test(a_set_lives_as_long_as_somebody_holds_it),
                 cmocka_unit_test(rules_that_do_not_concern_the_tags_are_not_asked),
         };
 

@@ -114,6 +114,22 @@ static void each_fault_is_named_with_line_and_column(void **state) {
                 { ACL("\"Address\": \"10.0.0.0/8\", \"Protocol\": \"tcp\", \"Port\": 80, "), "/etc/p.json:1:69: P.NetworkACLs[0].Port: a string is expected here" },
                 { ACL("\"Address\": \"10.0.0.0/8\", \"Protocol\": \"gre\", "),
                   "/etc/p.json:1:50: P.NetworkACLs[0].Protocol: \"tcp\", \"udp\", \"icmp\", \"icmp6\" or \"all\" is expected here" },
+                /* what stands in front of the fault does not mislead the search for it */
+                { "{\"P\": {\"ExposureRules\": [{\"Policy\": {\"Action\": 1, \"PolicyID\": \"a\\\"}]\"},\n \"Clause\": []}]}}",
+                  "/etc/p.json:2:2: P.ExposureRules[0].Clause: \"Clause\" must be a list of at least one clause" },
+                { "{\"P\": {\"Dependencies\": null, \"NetworkACLs\": [],\n\"ExposureRules\": 7}}", "/etc/p.json:2:1: P.ExposureRules: a list of rules is expected here" },
+                { "{\"P\": {\"NetworkACLs\": {}}}", "/etc/p.json:1:8: P.NetworkACLs: a list of access list entries is expected here" },
+                { "{\"\\u0050\": {\"Foo\": 1}}", "/etc/p.json:1:1: P.Foo: unknown key" }, /* a key with escapes is not found: the object above it is */
+                { RULE("7", "1"), "/etc/p.json:3:15: P.ExposureRules[0].Clause[0]: an object is expected here" },
+                { RULE("{\"Operator\": \"*\"}", "1"), "/etc/p.json:3:15: P.ExposureRules[0].Clause[0]: \"Key\" must be a string" },
+                { RULE(CLAUSE, "1, \"PolicyID\": 7"), "/etc/p.json:3:91: P.ExposureRules[0].Policy.PolicyID: a string is expected here" },
+                { RULE(CLAUSE, "1, \"ObserveAction\": 2"), "/etc/p.json:3:91: P.ExposureRules[0].Policy.ObserveAction: 0 (none) or 1 (continue) is expected here" },
+                { "{\"P\": {\"NetworkACLs\": [{\"Address\": \"10.0.0.0/8\", \"Protocol\": \"tcp\", \"Policy\": {\"Action\": 17}}]}}",
+                  "/etc/p.json:1:24: P.NetworkACLs[0]: 16 (observe) is not supported in access lists" },
+                { ACL("\"Addresses\": \"10.0.0.0/8\", \"Protocol\": \"tcp\", "),
+                  "/etc/p.json:1:25: P.NetworkACLs[0].Addresses: a list of strings is expected here\n/etc/p.json:1:24: P.NetworkACLs[0]: \"Address\" and \"Protocol\" are needed" },
+                { ACL("\"Addresses\": [\"10.0.0.0/8\", 7], \"Protocol\": \"tcp\", "), "/etc/p.json:1:53: P.NetworkACLs[0].Addresses[1]: a string is expected here" },
+                { ACL("\"Address\": \"10.0.0.0/8\", \"Protocol\": \"icmp\", \"Port\": \"8\", "), "/etc/p.json:1:70: P.NetworkACLs[0].Port: icmp has no ports" },
                 { ACL("\"Address\": \"fd00::/8\", \"Protocol\": \"icmp\", "), "/etc/p.json:1:24: P.NetworkACLs[0]: icmp belongs to IPv4 addresses, icmp6 to IPv6 addresses" },
         };
 

@@ -310,6 +310,23 @@ static void a_line_beyond_systemds_bound_is_a_fault(void **state) {
         assert_string_equal(error, "/etc/x.conf:2: a line of more than 1 MiB: systemd ignores this file from here on; split the line");
 }
 
+static void continued_lines_have_the_same_bound(void **state) {
+        _cleanup_(config_errors_done) ConfigErrors errors = {};
+        _cleanup_(unit_settings_done) UnitSettings s = {};
+        _cleanup_free_ char *text = NULL, *error = NULL;
+        size_t size;
+        FILE *f = open_memstream(&text, &size);
+
+        fputs("[Service]\nA=", f);
+        for (unsigned i = 0; i < CONFIG_LINE_MAX / 60; i++)
+                fprintf(f, "%062d\\\n", 0);
+        fputs("\n" X, f);
+        fclose(f);
+        assert_int_equal(parse(text, &s, &errors), -EINVAL);
+        error = config_errors_format(&errors);
+        assert_non_null(strstr(error, ": a line of more than 1 MiB: systemd ignores this file from here on"));
+}
+
 static void too_many_and_too_long_labels_are_faults(void **state) {
         _cleanup_(config_errors_done) ConfigErrors errors = {};
         _cleanup_(unit_settings_done) UnitSettings s = {};
@@ -437,6 +454,7 @@ int main(void) {
                 cmocka_unit_test(each_fault_names_file_line_key_and_remedy),
                 cmocka_unit_test(a_nul_byte_is_a_fault_since_systemd_sees_two_lines),
                 cmocka_unit_test(a_line_beyond_systemds_bound_is_a_fault),
+                cmocka_unit_test(continued_lines_have_the_same_bound),
                 cmocka_unit_test(too_many_and_too_long_labels_are_faults),
                 cmocka_unit_test(faults_beyond_the_bound_are_counted),
                 cmocka_unit_test(drop_ins_apply_in_order_and_faults_of_unrelated_files_are_not_ours),
