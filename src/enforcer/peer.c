@@ -44,27 +44,23 @@ static int token_authenticate(const Keys *keys, const Token *t, Reason *ret) {
         return r == -EBADMSG ? 0 : r;
 }
 
+/* The first that fails decides: form, proof, tags, dates. What a token without proof says about itself is kept as claimed, never as a reason. */
 int token_judge(const Keys *keys, const uint8_t *bytes, size_t len, int64_t now_sec, Token *ret_token, TagSet *ret_tags, Reason *ret_reason) {
         Reason reason = REASON_NONE;
-        int r;
+        int r, tags;
 
-        r = token_parse(bytes, len, ret_token);
-        if (r < 0) {
+        if (token_parse(bytes, len, ret_token) < 0) {
                 *ret_reason = REASON_BAD_TOKEN;
                 return 0;
         }
-        r = tag_set_from_token(ret_token, ret_tags);
-        if (r == -ENOMEM)
-                return r;
-        if (r < 0) {
-                *ret_reason = r == -EPROTONOSUPPORT ? REASON_UNKNOWN_NAMESPACE : REASON_BAD_TOKEN;
-                return 0;
-        }
         r = token_authenticate(keys, ret_token, &reason);
-        if (r < 0) {
-                tag_set_done(ret_tags);
+        if (r < 0)
                 return r;
-        }
+        tags = tag_set_from_token(ret_token, ret_tags);
+        if (tags == -ENOMEM)
+                return tags;
+        if (reason == REASON_NONE && tags < 0)
+                reason = tags == -EPROTONOSUPPORT ? REASON_UNKNOWN_NAMESPACE : REASON_BAD_TOKEN;
         *ret_reason = reason == REASON_NONE ? token_dates(ret_token, now_sec) : reason;
         return 0;
 }
