@@ -89,6 +89,7 @@ CONFIGURATIONS = [
     Configuration("ours-again", "control: the same again", base="ours", **LABELLED),
     Configuration("unlabelled", "ours running, units not labelled", pair="ours", bulk=True),
     Configuration("local-plain", "one host, no rule at all", local=True, base="local-plain"),
+    Configuration("local-plain-again", "control: the same again", local=True, base="local-plain"),
     Configuration("local-ours", "one host, two labelled units", local=True, base="local-plain", **LABELLED),
     Configuration("local-unlabelled", "one host, ours running, units not labelled", local=True, pair="ours", base="local-plain"),
 ]

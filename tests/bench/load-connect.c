@@ -14,7 +14,8 @@
 #include "load.h"
 
 #define SAMPLES_MAX (1u << 20)           /* of one kind in one thread */
-#define STUCK_NSEC UINT64_C(500000000)   /* in flight at the end for longer than this: a SYN or more was lost */
+#define LATE_NSEC UINT64_C(150000000)    /* longer than this: a packet was lost, and TCP sent it again (at the earliest after 200 ms) */
+#define STUCK_NSEC UINT64_C(500000000)   /* the same of what is still in flight at the end */
 
 typedef struct Samples {
         uint32_t *nsec;                  /* as they came; what is beyond 4 s counts as 4 s */
@@ -40,7 +41,7 @@ typedef struct Worker {
         Samples samples[SAMPLE_KIND_MAX];
         uint64_t first_nsec;             /* the very first connection that this worker finished */
         uint64_t n_all;                  /* finished, warm-up included */
-        uint64_t n_finished, n_denied, n_failed, n_stuck;
+        uint64_t n_finished, n_late, n_denied, n_failed, n_stuck;
         int last_error;
 } Worker;
 
@@ -68,6 +69,7 @@ static void slot_end(Worker *w, Slot *slot, int error) {
                         w->first_nsec = nsec;
                 w->n_all++;
                 w->n_finished += measuring(w);
+                w->n_late += measuring(w) && nsec > LATE_NSEC;
         } else if (!slot->connected && (error == ECONNREFUSED || error == ECONNRESET || error == EPERM || error == EHOSTUNREACH)) {
                 add_sample(w, SAMPLE_DENIED, nsec);
                 w->n_denied += measuring(w);
@@ -219,21 +221,23 @@ static int print_percentiles(const char *name, const Worker *workers, size_t n_w
 
 static int print_report(const Worker *workers, size_t n_workers, const LoadWindow *window) {
         static const char *const names[] = { "connect_us", "first_byte_us", "denied_us" };
-        uint64_t all = 0, finished = 0, denied = 0, failed = 0, stuck = 0;
+        uint64_t all = 0, finished = 0, late = 0, denied = 0, failed = 0, stuck = 0;
         const char *error = "";
         int r;
 
         for (size_t i = 0; i < n_workers; i++) {
                 all += workers[i].n_all;
                 finished += workers[i].n_finished;
+                late += workers[i].n_late;
                 denied += workers[i].n_denied;
                 failed += workers[i].n_failed;
                 stuck += workers[i].n_stuck;
                 if (workers[i].last_error != 0)
                         error = strerrorname_np(workers[i].last_error);
         }
-        printf("{\"all\": %llu, \"finished\": %llu, \"denied\": %llu, \"failed\": %llu, \"stuck\": %llu, \"error\": \"%s\"", (unsigned long long) all,
-               (unsigned long long) finished, (unsigned long long) denied, (unsigned long long) failed, (unsigned long long) stuck, error);
+        printf("{\"all\": %llu, \"finished\": %llu, \"late\": %llu, \"denied\": %llu, \"failed\": %llu, \"stuck\": %llu, \"error\": \"%s\"",
+               (unsigned long long) all, (unsigned long long) finished, (unsigned long long) late, (unsigned long long) denied,
+               (unsigned long long) failed, (unsigned long long) stuck, error);
         printf(", \"seconds\": %.4f, \"per_second\": %.1f, \"cpu_share\": %.3f", (double) window->nsec / 1e9,
                (double) finished * 1e9 / (double) window->nsec, window->share);
         if (finished > 0)

@@ -16,7 +16,7 @@ PLOT = os.path.join(TOP, "docs", "performance.svg")
 BEGIN, END = "<!-- begin: written by tests/bench/bench --doc -->", "<!-- end -->"
 
 HEADINGS = ["configuration", "connections/s, 64 in flight", "of its base, same round", "CPU us each", "packets queued each", "first byte us, 1 in flight",
-            "p99", "added", "bulk Gbit/s, 1 stream", "4 streams", "lost"]
+            "p99", "added", "bulk Gbit/s, 1 stream", "4 streams", "late", "lost"]
 
 
 def configurations():
@@ -31,9 +31,9 @@ def median(value, form="%.0f"):
     return form % value.median if value else "-"
 
 
-def lost(rounds, name):
-    """Connections that failed or hung: none should."""
-    return sum((pick(r.get(name), "%s.%s" % (what, kind)) or 0) for r in rounds for what in ("many", "one") for kind in ("failed", "stuck"))
+def count(rounds, name, *kinds):
+    """Of all rounds together."""
+    return "%d" % sum((pick(r.get(name), "%s.%s" % (what, kind)) or 0) for r in rounds for what in ("many", "one") for kind in kinds)
 
 
 def rows(results):
@@ -51,7 +51,7 @@ def rows(results):
                "-" if c.base == c.name else median(difference(rounds, c.name, c.base, "one.first_byte_us.p50"), "%+.0f"),
                text_of(spread(rounds, c.name, "bulk1.gbit_per_second"), "%.1f"),
                text_of(spread(rounds, c.name, "bulk4.gbit_per_second"), "%.1f"),
-               "%d" % lost(rounds, c.name)]
+               count(rounds, c.name, "late"), count(rounds, c.name, "failed", "stuck")]
 
 
 def single_rows(results):

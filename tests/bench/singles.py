@@ -52,7 +52,9 @@ def first_contact(bed, count):
             machine.must("systemctl restart trireme.service", timeout=60)
         report = load(bed.ours[0], "bench-client-labelled.service",
                       ["connect", "--address=%s" % bed.ours[1].v4, "--port=%d" % LABELLED_PORT, "--threads=1", "--in-flight=1", "--warmup-ms=0",
-                       "--ms=300"])
+                       "--ms=2500"])
+        if not report["finished"]:
+            raise Failure("no first connection within %.1f s" % report["seconds"])
         added.append(report["very_first_us"] - report["first_byte_us"]["p50"])
     return percentiles(added)
 
@@ -121,8 +123,9 @@ def at_size(bed, what, number, milliseconds, starts):
     compared = [c for c in CONFIGURATIONS if c.name in COMPARED]
     failed = {}
     try:
+        before = memory(bed.ours[0])
         result = add(bed, number)
-        result["memory"] = memory(bed.ours[0])
+        result["memory before"], result["memory"] = before, memory(bed.ours[0])
         result["rounds"] = run_rounds(bed, compared, 4, milliseconds, time.monotonic() + 300, failed, bulk=False, forget=what != "flows")
         if what == "units":
             result["attach"] = attach(bed, starts)
