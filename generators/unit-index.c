@@ -31,7 +31,7 @@ static void closedirp(DIR **d) {
 static const char *const own_units[] = {
         "trireme.service", "trireme-helper.service", "trireme-datapath.service", "trireme-keygen.service", "trireme-attach@.service",
         "trireme-table.socket", "trireme-helper.socket", "trireme-attach.socket", "trireme-datapath.socket", "trireme.slice", "trireme-run-.scope",
-        "-.slice", "system.slice", "init.scope",
+        "-.slice", "init.scope",
         "systemd-journald.service", "systemd-journald.socket", "systemd-journald-dev-log.socket", "systemd-remount-fs.service", "systemd-sysusers.service",
 };
 
