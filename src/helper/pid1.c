@@ -11,6 +11,7 @@
 #include "util/log.h"
 
 #define RECONNECT_USEC (100 * USEC_PER_MSEC)
+#define REMOVED_USEC (200 * USEC_PER_MSEC)
 
 /* A change signal says neither the cgroup nor anything about it (they emit none), so the unit is read. One reading at a time for each unit:
  * a signal that comes meanwhile causes another. */
@@ -18,6 +19,11 @@ struct UnitWatch {
         Pid1 *pid1;
         UnitWatch *next;
         bool again;
+        char unit[HELPER_UNIT_NAME_MAX];
+};
+
+struct UnitRemoved {
+        UnitRemoved *next;
         char unit[HELPER_UNIT_NAME_MAX];
 };
 
@@ -113,12 +119,65 @@ static int on_properties_changed(sd_bus_message *m, void *userdata, sd_bus_error
         return 0;
 }
 
+/* ---- unloaded units ----
+ *
+ * PID 1 unloads every unit when it reloads or executes itself anew, and loads it again. So a removal is told only when nothing of that kind follows. */
+
+static void removed_clear(Pid1 *p) {
+        while (p->removed) {
+                UnitRemoved *r = p->removed;
+
+                p->removed = r->next;
+                free(r);
+        }
+        (void) sd_event_source_set_enabled(p->removed_timer, SD_EVENT_OFF);
+}
+
+/* Tells of one, or of all (unit NULL). */
+static void removed_tell(Pid1 *p, const char *unit) {
+        for (UnitRemoved **i = &p->removed; *i;) {
+                UnitRemoved *r = *i;
+
+                if (unit && !streq(r->unit, unit)) {
+                        i = &r->next;
+                        continue;
+                }
+                *i = r->next;
+                p->callbacks.gone(r->unit, p->callbacks.userdata);
+                free(r);
+        }
+}
+
+static int on_removed_timer(sd_event_source *s, uint64_t usec, void *userdata) {
+        removed_tell(userdata, NULL);
+        return 0;
+}
+
 static int on_unit_removed(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         Pid1 *p = userdata;
         const char *unit;
+        UnitRemoved *r;
 
-        if (sd_bus_message_read(m, "s", &unit) >= 0 && unit_name_is_valid(unit))
-                p->callbacks.gone(unit, p->callbacks.userdata);
+        if (p->reloading || sd_bus_message_read(m, "s", &unit) < 0 || !unit_name_is_valid(unit))
+                return 0;
+        r = calloc(1, sizeof(*r));
+        if (!r)
+                return log_error_errno(-ENOMEM, "Cannot remember that %s was unloaded", unit);
+        (void) snprintf(r->unit, sizeof(r->unit), "%s", unit);
+        r->next = p->removed;
+        p->removed = r;
+        if (sd_event_source_set_time_relative(p->removed_timer, REMOVED_USEC) < 0 ||
+            sd_event_source_set_enabled(p->removed_timer, SD_EVENT_ONESHOT) < 0)
+                removed_tell(p, NULL);
+        return 0;
+}
+
+/* Another unit of the same name: what came before it must be told before it. */
+static int on_unit_new(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+        const char *unit;
+
+        if (sd_bus_message_read(m, "s", &unit) >= 0)
+                removed_tell(userdata, unit);
         return 0;
 }
 
@@ -126,7 +185,10 @@ static int on_reloading(sd_bus_message *m, void *userdata, sd_bus_error *ret_err
         Pid1 *p = userdata;
         int starting;
 
-        if (sd_bus_message_read(m, "b", &starting) >= 0 && !starting)
+        if (sd_bus_message_read(m, "b", &starting) < 0)
+                return 0;
+        p->reloading = starting;
+        if (!starting)
                 p->callbacks.reloaded(p->callbacks.userdata);
         return 0;
 }
@@ -198,6 +260,8 @@ int pid1_list_units(Pid1 *p, UnitListCallback callback, void *userdata) {
 static void pid1_disconnect(Pid1 *p) {
         sd_bus *bus = TAKE_PTR(p->bus);
 
+        removed_clear(p);
+        p->reloading = false;
         pid1_queries_fail(p, -ECONNRESET);
         pid1_scopes_fail(p, -ECONNRESET);
         while (p->lists)
@@ -227,6 +291,7 @@ static int reconnect_later(Pid1 *p) {
 
 static int on_disconnected(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         log_notice("PID 1 closed the connection");
+        removed_clear(userdata);
         return reconnect_later(userdata);
 }
 
@@ -244,6 +309,7 @@ static int pid1_match(Pid1 *p, sd_bus *bus) {
                 { "type='signal',interface='org.freedesktop.DBus.Properties',member='PropertiesChanged',path_namespace='" PID1_PATH "/unit'",
                   on_properties_changed },
                 { "type='signal',interface='" PID1_MANAGER "',member='UnitRemoved'", on_unit_removed },
+                { "type='signal',interface='" PID1_MANAGER "',member='UnitNew'", on_unit_new },
                 { "type='signal',interface='" PID1_MANAGER "',member='Reloading'", on_reloading },
                 { "type='signal',interface='" PID1_MANAGER "',member='JobRemoved'", on_job_removed },
                 { "type='signal',sender='org.freedesktop.DBus.Local',interface='org.freedesktop.DBus.Local',member='Disconnected'", on_disconnected },
@@ -288,6 +354,10 @@ int pid1_new(sd_event *event, int cgroup_root_fd, const Pid1Callbacks *callbacks
         k = sd_event_add_time_relative(event, &p->reconnect, CLOCK_MONOTONIC, 0, 0, on_reconnect, p);
         if (k >= 0)
                 k = sd_event_source_set_enabled(p->reconnect, SD_EVENT_OFF);
+        if (k >= 0)
+                k = sd_event_add_time_relative(event, &p->removed_timer, CLOCK_MONOTONIC, 0, 0, on_removed_timer, p);
+        if (k >= 0)
+                k = sd_event_source_set_enabled(p->removed_timer, SD_EVENT_OFF);
         if (k < 0)
                 return k;
         k = pid1_connect(p);
@@ -306,5 +376,6 @@ void pid1_free(Pid1 *p) {
                 return;
         pid1_disconnect(p);
         sd_event_source_disable_unref(p->reconnect);
+        sd_event_source_disable_unref(p->removed_timer);
         free(p);
 }

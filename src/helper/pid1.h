@@ -3,6 +3,8 @@
 
 /* The connection to PID 1: shared by unit.c (questions about units), pid1.c (events, connection) and scope.c (new scopes). */
 
+#include <stdbool.h>
+
 #include "helper/unit.h"
 
 #define PID1_NAME "org.freedesktop.systemd1"
@@ -11,6 +13,7 @@
 
 typedef struct ScopeStart ScopeStart;
 typedef struct UnitQuery UnitQuery;
+typedef struct UnitRemoved UnitRemoved;
 typedef struct UnitWatch UnitWatch;
 typedef struct UnitListQuery UnitListQuery;
 
@@ -22,6 +25,9 @@ struct Pid1 {
         Pid1Callbacks callbacks;
         UnitQuery *queries;          /* under way; owned */
         UnitWatch *watches;          /* units whose change is being read; owned */
+        UnitRemoved *removed;        /* unloaded, not told yet; owned */
+        sd_event_source *removed_timer;
+        bool reloading;
         UnitListQuery *lists;
         ScopeStart *scopes;
 };

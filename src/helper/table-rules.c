@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The rules. docs/table.md shows them as nft(8) prints them.
  *
- * Within a chain the packet's priority is the value of its unit from the maps (table.h); a packet that is queued gets a request instead, one that
- * comes back a verdict (ipc/marks.h), and one that is accepted gets nothing: the network's schedulers read it. Three base chains follow each other at each of OUTPUT and INPUT, because a packet that user space has released goes on in
+ * Within a chain the packet's priority is the value of its unit from the maps (table.h); a packet that is queued gets a request instead, one
+ * that comes back a verdict (ipc/marks.h), and one that is accepted nothing: the network's schedulers read it. Three base
+ * chains follow each other at each of OUTPUT and INPUT, because a packet that user space has released goes on in
  * the next one: the first (priority 10) judges and may queue; the second (11) carries out the datapath's verdict and may ask the ACLs, whose
  * denials are queued to be recorded; the third (12) carries out the answer to that. */
-#include "helper/table.h"
+#include "helper/table-rules.h"
 
 #include <errno.h>
 #include <libmnl/libmnl.h>
@@ -14,16 +15,9 @@
 #include <netinet/in.h>
 #include <stdio.h>
 
-enum { FIN = 0x01, SYN = 0x02, RST = 0x04, ACK = 0x10, SYN_BITS = FIN | SYN | RST | ACK }; /* RFC 9293 3.1 */
-#define PRIO_OURS_MASK 0xf8000000u /* meets both magics, 0x73 and 0x74, in one comparison */
-#define PRIO_OURS 0x70000000u
-#define PRIO_FLAG(flag) ((uint32_t) (flag) << 16)
-#define CODE_MASK PRIO_FLAG(0xff)
 #define TCP_OPTION_FAST_OPEN 34         /* RFC 7413 */
 #define TCP_OPTION_EXPERIMENT 254       /* RFC 6994; Fast Open's earlier form lives here */
 #define NO_ENTRY (NF_CT_STATE_INVALID | NF_CT_STATE_UNTRACKED)
-#define RECORDS_PER_SECOND 50u
-#define RECORDS_BURST 100u
 
 static const uint8_t handshake_magic[4] = { HANDSHAKE_MAGIC >> 24, HANDSHAKE_MAGIC >> 16 & 0xff, HANDSHAKE_MAGIC >> 8 & 0xff, HANDSHAKE_MAGIC & 0xff };
 
@@ -70,22 +64,7 @@ void table_chains_write(NftBatch *b) {
         }
 }
 
-/* What all the writers below need: the rules, the table's options, and the place of our bits in the conntrack mark. */
-typedef struct Writer {
-        NftRules *r;
-        const Table *t;
-        uint32_t shift;
-} Writer;
-
-static uint32_t mark(const Writer *w, uint32_t bits) {
-        return bits << w->shift;
-}
-
 /* ---- small sequences ---- */
-
-static void if_syn(NftRules *r) {
-        if_tcp_flags(r, SYN_BITS, SYN);
-}
 
 /* One lookup a level that units live at, deepest first: a unit's own settings go before those of its slice. */
 static void each_level(const Writer *w, const char *then) {
@@ -427,173 +406,6 @@ static void write_acl(const Writer *w, const char *chain, bool client, const Pla
         then_goto(r, client ? "client_deny" : "server_deny");
 }
 
-/* ---- denials ---- */
-
-static void write_record_kind(NftRules *r, const char *chain, uint32_t kind, const char *otherwise) {
-        r->chain = chain;
-        if_below_rate(r, RECORDS_PER_SECOND, RECORDS_BURST);
-        update_priority(r, VALUE_UNIT_MASK, PRIO_MAKE(PRIO_REQUEST, kind, 0));
-        then_queue(r, QUEUE_RECORD, 1);
-        then_goto(r, otherwise);
-}
-
-static void write_deny(const Writer *w) {
-        NftRules *r = w->r;
-
-        r->chain = "deny_stranger";
-        if_syn(r);
-        then_goto(r, "deny_acl");
-        if_protocol(r, IPPROTO_TCP);
-        then_goto(r, "deny_unmarked");
-        then_goto(r, "deny_acl");
-        write_record_kind(r, "deny_acl", REQUEST_RECORD_ACL, "deny");
-        write_record_kind(r, "deny_unmarked", REQUEST_RECORD_UNMARKED, "deny");
-        write_record_kind(r, "deny_closed", REQUEST_RECORD_CLOSED, "deny");
-        write_record_kind(r, "queue_observed", REQUEST_RECORD_OBSERVED, "accept");
-
-        r->chain = "deny"; /* more than are recorded */
-        count(r);
-        then_continue(r);
-        if (w->t->options.deny_drop) {
-                if_input_loopback(r, false);
-                if_output_loopback(r, false);
-                then_drop(r);
-        }
-        then_goto(r, "reject");
-
-        r->chain = "accept";
-        set_priority(r, 0);
-        then_accept(r);
-
-        r->chain = "reject";
-        set_priority(r, 0); /* the answer inherits it */
-        then_continue(r);
-        if_protocol(r, IPPROTO_TCP);
-        then_reset(r);
-        then_unreachable(r);
-}
-
-/* ---- the datapath ---- */
-
-static void write_queues(const Writer *w) {
-        NftRules *r = w->r;
-
-        r->chain = "queue_flow"; /* by the flow's mark, which does not tell the unit; the datapath knows the flow */
-        set_priority(r, PRIO_MAKE(PRIO_REQUEST, REQUEST_HANDSHAKE, 0));
-        then_queue(r, QUEUE_HANDSHAKE_FIRST, QUEUE_HANDSHAKE_COUNT);
-
-        r->chain = "queue_repeat";
-        set_priority(r, PRIO_MAKE(PRIO_REQUEST, REQUEST_REPEAT, 0));
-        then_queue(r, QUEUE_HANDSHAKE_FIRST, QUEUE_HANDSHAKE_COUNT);
-
-        r->chain = "queue_handshake";
-        update_priority(r, VALUE_UNIT_MASK, PRIO_MAKE(PRIO_REQUEST, REQUEST_HANDSHAKE, 0));
-        then_queue(r, QUEUE_HANDSHAKE_FIRST, QUEUE_HANDSHAKE_COUNT);
-
-        r->chain = "queue_local";
-        load_ct_mark(r, R0);
-        set_mark_from(r, R0);
-        update_priority(r, VALUE_UNIT_MASK, PRIO_MAKE(PRIO_REQUEST, REQUEST_LOCAL, 0));
-        then_queue(r, QUEUE_HANDSHAKE_FIRST, QUEUE_HANDSHAKE_COUNT);
-
-        r->chain = "queue_unknown";
-        load_const(r, 0, R0);
-        set_mark_from(r, R0);
-        then_continue(r);
-        if_input_loopback(r, true);
-        if_ct_mark(r, mark(w, CTMARK_CLIENT_MASK), mark(w, CTMARK_CLIENT_PENDING));
-        load_ct_mark(r, R0);
-        set_mark_from(r, R0);
-        then_continue(r);
-        set_priority(r, PRIO_MAKE(PRIO_REQUEST, REQUEST_UNKNOWN_LISTENER, 0));
-        then_queue(r, QUEUE_HANDSHAKE_FIRST, QUEUE_HANDSHAKE_COUNT);
-
-        r->chain = "queue_strip";
-        update_priority(r, VALUE_UNIT_MASK, PRIO_MAKE(PRIO_REQUEST, REQUEST_STRIP, 0));
-        then_queue(r, QUEUE_HANDSHAKE_FIRST, QUEUE_HANDSHAKE_COUNT);
-
-}
-
-static void write_verdict_codes(const Writer *w) {
-        const uint32_t ours = w->t->options.mark_mask, client = mark(w, CTMARK_CLIENT_MASK), server = mark(w, CTMARK_SERVER_MASK);
-        const struct {
-                uint32_t code, clear, set;
-        } codes[] = {
-                { VERDICT_PASS, 0, 0 },
-                { VERDICT_CLIENT_PENDING, client, mark(w, CTMARK_CLIENT_PENDING) },
-                { VERDICT_CLIENT_AUTHORIZED, client, mark(w, CTMARK_CLIENT_AUTHORIZED) },
-                { VERDICT_SERVER_PENDING, server, mark(w, CTMARK_SERVER_PENDING) },
-                { VERDICT_SERVER_AUTHORIZED, server, mark(w, CTMARK_SERVER_AUTHORIZED) },
-                { VERDICT_BOTH_AUTHORIZED, ours, mark(w, CTMARK_CLIENT_AUTHORIZED | CTMARK_SERVER_AUTHORIZED) },
-                { VERDICT_CLEAR, ours, 0 },
-        };
-        NftRules *r = w->r;
-
-        r->chain = "verdict";
-        /* A SYN forgets what a former flow of its tuple left. One that is authorized at once was a stranger's, stripped. */
-        for (size_t i = 1; i <= 4; i++) {
-                bool client_end = codes[i].clear == client;
-                uint32_t stranger = mark(w, client_end ? CTMARK_CLIENT_STRANGER : CTMARK_SERVER_STRANGER);
-
-                if_priority(r, CODE_MASK, PRIO_FLAG(codes[i].code));
-                if_syn(r);
-                update_ct_mark(r, ~ours, i % 2 ? codes[i].set : stranger);
-                set_priority(r, 0);
-                then_accept(r);
-        }
-        for (size_t i = 0; i < ELEMENTSOF(codes); i++) {
-                if_priority(r, CODE_MASK, PRIO_FLAG(codes[i].code));
-                if (codes[i].clear)
-                        update_ct_mark(r, ~codes[i].clear, codes[i].set);
-                set_priority(r, 0);
-                then_accept(r);
-        }
-        if_priority(r, CODE_MASK, PRIO_FLAG(VERDICT_DENY));
-        then_goto(r, "reject");
-        count(r);
-        then_drop(r);
-}
-
-static void write_verdicts(const Writer *w) {
-        static const char *const last[] = { "output_record", "input_record" }, *const first[] = { "output_verdict", "input_verdict" };
-        NftRules *r = w->r;
-
-        for (size_t i = 0; i < ELEMENTSOF(first); i++) {
-                r->chain = first[i];
-                if_priority(r, PRIO_OURS_MASK, PRIO_OURS);
-                then_goto(r, "verdict_first");
-                r->chain = last[i];
-                if_priority(r, PRIO_OURS_MASK, PRIO_OURS);
-                then_goto(r, "verdict_last");
-        }
-        r->chain = "verdict_first";
-        if_priority(r, CODE_MASK | PRIO_MAGIC_MASK, PRIO_MAKE(PRIO_VERDICT, VERDICT_STRANGER, 0));
-        then_goto(r, "verdict_stranger");
-        if_priority(r, CODE_MASK | PRIO_MAGIC_MASK, PRIO_MAKE(PRIO_VERDICT, VERDICT_STRANGER_SYN, 0));
-        then_goto(r, "verdict_stranger");
-        then_goto(r, "verdict_last");
-
-        r->chain = "verdict_last";
-        if_priority(r, PRIO_MAGIC_MASK, PRIO_VERDICT);
-        then_goto(r, "verdict");
-        count(r);
-        then_drop(r); /* a request that nobody answered */
-
-        /* The verdict names the unit; from here on the priority is the unit's again, as in the first chain. */
-        r->chain = "verdict_stranger";
-        for (int syn = 0; syn <= 2; syn++) {
-                if_priority(r, CODE_MASK, PRIO_FLAG(syn == 2 ? VERDICT_STRANGER_SYN : VERDICT_STRANGER));
-                if (syn < 2)
-                        if_ct_direction(r, syn ? NFT_ORIGINAL : NFT_REPLY);
-                load_priority(r, R0);
-                mask_xor(r, R0, UNIT_INDEX_MAX, 0);
-                lookup_map(r, "unit", R0, R0);
-                set_priority_from(r, R0);
-                then_goto(r, syn == 2 ? "accept_from_source" : syn ? "connect_to_dest" : "connect_to_source");
-        }
-        then_drop(r);
-}
-
 void table_rules_write(NftRules *r, const Table *t) {
         const Writer w = { .r = r, .t = t, .shift = (uint32_t) __builtin_ctz(t->options.mark_mask) };
 
@@ -608,8 +420,5 @@ void table_rules_write(NftRules *r, const Table *t) {
         write_acl(&w, "connect_to_source", true, &source_source);
         write_acl(&w, "accept_from_source", false, &source_dest);
         write_acl(&w, "accept_from_dest", false, &dest_source);
-        write_deny(&w);
-        write_queues(&w);
-        write_verdicts(&w);
-        write_verdict_codes(&w);
+        table_rules_write_verdicts(&w);
 }
