@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* Two machines against each other, with real keys and packets: what must not work. */
+
+#include "core/test-pairing.h"
+
+/* ---- forgery ---- */
+
+/* Flips one bit of each byte of a message; the flip must not lead to an authorized end, whatever comes after. */
+static void flip_each_byte(Pairing *p, unsigned step) {
+        for (size_t i = 0;; i++) {
+                Wire w;
+                Action a;
+
+                test_now += FLOW_HALF_OPEN_USEC + FLOW_RELEASED_USEC;
+                peer_cache_forget(p->client.h.peers, DATAPATH_FORGET_KEYS, 0); /* a first contact each time */
+                w = send_syn(p);
+                if (step == 1) {
+                        if (i == wire_payload_len(&w))
+                                return;
+                        w.data[wire_parse(&w).payload_offset + i] ^= (uint8_t) (1 << i % 8);
+                        a = host_input(&p->server, &w);
+                        if (a.type != ACTION_ACCEPT || a.verdict != VERDICT_SERVER_PENDING) {
+                                /* The magic is not protected: a SYN without one is a stranger's. */
+                                assert_true(i < 3 ? a.verdict == VERDICT_STRANGER_SYN : a.type == ACTION_DROP || a.verdict == VERDICT_DENY);
+                                continue;
+                        }
+                } else
+                        receive_syn(p, w);
+                w = send_syn_ack(p);
+                if (step == 2) {
+                        if (i == wire_payload_len(&w))
+                                return;
+                        w.data[wire_parse(&w).payload_offset + i] ^= (uint8_t) (1 << i % 8);
+                }
+                if (step < 3) {
+                        a = host_input(&p->client, &w);
+                        if (step == 2 && i < 3)
+                                assert_true(a.verdict == VERDICT_STRANGER); /* as if it were a stranger's: the ACLs decide */
+                        else
+                                assert_int_equal(a.type, ACTION_DROP);
+                        w = wire_ack(&p->c, "");
+                        assert_int_equal(host_output(&p->client, &w).type, ACTION_DROP);
+                        continue;
+                }
+                receive_syn_ack(p, w);
+                w = send_ack(p, "");
+                if (i == wire_payload_len(&w))
+                        return;
+                w.data[wire_parse(&w).payload_offset + i] ^= (uint8_t) (1 << i % 8);
+                a = host_input(&p->server, &w);
+                assert_true(a.type == ACTION_DROP || (a.verdict == VERDICT_PASS && a.edit == EDIT_SYN)); /* no message: the SYN again */
+        }
+}
+
+static void a_flipped_bit_in_the_syn_authorizes_nobody(void **state) {
+        flip_each_byte(*state, 1);
+}
+
+static void a_flipped_bit_in_the_syn_ack_authorizes_nobody(void **state) {
+        flip_each_byte(*state, 2);
+}
+
+static void a_flipped_bit_in_the_ack_authorizes_nobody(void **state) {
+        flip_each_byte(*state, 3);
+}
+
+static void a_whole_replay_from_elsewhere_gets_no_further_than_half_open(void **state) {
+        Pairing *p = *state;
+        Wire syn = send_syn(p), ack;
+        struct in6_addr elsewhere;
+
+        receive_syn(p, syn);
+        receive_syn_ack(p, send_syn_ack(p));
+        ack = send_ack(p, "");
+        receive_ack(p, ack);
+        /* The same bytes again, later, to the same server; even its ISN is the same. Its nonce is not. */
+        test_now += FLOW_HALF_OPEN_USEC + FLOW_RELEASED_USEC;
+        receive_syn(p, syn);
+        (void) send_syn_ack(p);
+        EXPECT_DROP(&p->server, host_input(&p->server, &ack), DATAPATH_COUNTER_BAD_MAC);
+        assert_int_equal(p->server.n_questions, 2); /* its decision had run out; no question otherwise */
+        /* From another address: the token is seen to be carried by somebody else, who cannot prove it. */
+        elsewhere = p->c.client;
+        elsewhere.s6_addr[15] = 77;
+        p->c.client = elsewhere;
+        memcpy(syn.data + 12, elsewhere.s6_addr + 12, 4);
+        memcpy(ack.data + 12, elsewhere.s6_addr + 12, 4);
+        receive_syn(p, syn);
+        (void) send_syn_ack(p);
+        EXPECT_DROP(&p->server, host_input(&p->server, &ack), DATAPATH_COUNTER_BAD_MAC);
+}
+
+static void messages_of_another_connection_do_not_fit(void **state) {
+        Pairing *p = *state;
+        Connection first = p->c, second = connection_make(p->c.family, 1001);
+        Wire syn_ack, ack;
+
+        second.client_isn = first.client_isn; /* numbers that fit, so that the MAC must tell */
+        second.server_isn = first.server_isn;
+        receive_syn(p, send_syn(p));
+        p->c = second;
+        receive_syn(p, send_syn(p));
+        syn_ack = send_syn_ack(p);
+        memcpy(syn_ack.data + 20 + 2, (uint8_t[]) { 1000 >> 8, 1000 & 0xff }, 2); /* to the first one's port */
+        EXPECT_DROP(&p->client, host_input(&p->client, &syn_ack), DATAPATH_COUNTER_BAD_MAC);
+        receive_syn_ack(p, send_syn_ack(p));
+        ack = send_ack(p, "");
+        p->c = first;
+        receive_syn_ack(p, send_syn_ack(p));
+        memcpy(ack.data + 20, (uint8_t[]) { 1000 >> 8, 1000 & 0xff }, 2);
+        EXPECT_DROP(&p->server, host_input(&p->server, &ack), DATAPATH_COUNTER_BAD_MAC);
+        receive_ack(p, send_ack(p, ""));
+}
+
+/* A message sent back to whoever made it: as the server's, with the ends exchanged. */
+static void reflected_messages_prove_nothing(void **state) {
+        Pairing *p = *state;
+        Wire syn = send_syn(p), w;
+        Connection back = { p->c.family, p->c.server, p->c.client, p->c.server_port, p->c.client_port, p->c.client_isn, 0 };
+        Action a;
+
+        w = wire_make(&back, true, TCP_FLAG_SYN, p->c.client_isn, 0, wire_payload(&syn), wire_payload_len(&syn));
+        a = host_input(&p->client, &w);
+        expect_accept(&a, VERDICT_DENY);
+        expect_record(&a, DATAPATH_FLOW_REJECT, REASON_SIMULTANEOUS_OPEN, 0);
+        w = wire_make(&p->c, false, TCP_FLAG_SYN | TCP_FLAG_ACK, 5, p->c.client_isn + 1, wire_payload(&syn), wire_payload_len(&syn));
+        EXPECT_DROP(&p->client, host_input(&p->client, &w), DATAPATH_COUNTER_MALFORMED);
+}
+
+static void numbers_that_do_not_fit_are_dropped_unparsed(void **state) {
+        static const int64_t off[] = { 0, 2, -1, 1000, 0x80000000 };
+        Pairing *p = *state;
+        Wire syn_ack, w;
+
+        receive_syn(p, send_syn(p));
+        syn_ack = send_syn_ack(p);
+        for (size_t i = 0; i < ELEMENTSOF(off); i++) {
+                w = wire_make(&p->c, false, TCP_FLAG_SYN | TCP_FLAG_ACK, p->c.server_isn, p->c.client_isn + (uint32_t) off[i], wire_payload(&syn_ack), wire_payload_len(&syn_ack));
+                EXPECT_DROP(&p->client, host_input(&p->client, &w), DATAPATH_COUNTER_BAD_ACK_NUMBER);
+                w = wire_make(&p->c, false, TCP_FLAG_RST | TCP_FLAG_ACK, 0, p->c.client_isn + (uint32_t) off[i], NULL, 0);
+                EXPECT_DROP(&p->client, host_input(&p->client, &w), DATAPATH_COUNTER_BAD_ACK_NUMBER);
+        }
+        assert_int_equal(p->client.n_questions, 0);
+        receive_syn_ack(p, syn_ack);
+        w = send_ack(p, "");
+        for (size_t i = 0; i < ELEMENTSOF(off); i++) {
+                Wire bad = wire_make(&p->c, true, TCP_FLAG_ACK, p->c.client_isn + 1, p->c.server_isn + (uint32_t) off[i], wire_payload(&w), wire_payload_len(&w));
+
+                EXPECT_DROP(&p->server, host_input(&p->server, &bad), DATAPATH_COUNTER_BAD_ACK_NUMBER);
+                bad = wire_make(&p->c, true, TCP_FLAG_RST, p->c.client_isn + (uint32_t) off[i], 0, NULL, 0);
+                EXPECT_DROP(&p->server, host_input(&p->server, &bad), DATAPATH_COUNTER_BAD_ACK_NUMBER);
+        }
+        receive_ack(p, w);
+}
+
+static void another_secret_is_refused_by_the_server(void **state) {
+        Pairing *p = *state;
+        Action a;
+        Wire w;
+
+        host_done(&p->client);
+        host_init(&p->client, "client", "another secret", 2);
+        w = send_syn(p);
+        a = host_input(&p->server, &w);
+        expect_accept(&a, VERDICT_DENY);
+        expect_record(&a, DATAPATH_FLOW_REJECT, REASON_UNVERIFIED, DATAPATH_FLOW_CLAIMED);
+}
+
+/* ---- denials ---- */
+
+static void a_denied_peer_is_reset_or_dropped_as_configured(void **state) {
+        Pairing *p = *state;
+        Wire syn = send_syn(p), w = syn;
+        Action a;
+
+        p->server.allow = false;
+        a = host_input(&p->server, &w);
+        expect_accept(&a, VERDICT_DENY);
+        expect_record(&a, DATAPATH_FLOW_REJECT, REASON_RULE, DATAPATH_FLOW_CLAIMED);
+        assert_int_equal(a.records[0].rule, 3);
+        p->server.h.deny_drop = true;
+        EXPECT_DROP(&p->server, host_input(&p->server, &syn), DATAPATH_COUNTER_REJECTED);
+        w = wire_syn_ack(&p->c); /* nothing was opened */
+        EXPECT_DROP(&p->server, host_output(&p->server, &w), DATAPATH_COUNTER_NO_STATE);
+}
+
+static void a_client_that_denies_learns_at_once_and_tells_the_server_when_asked_again(void **state) {
+        Pairing *p = *state;
+        Wire syn_ack, w;
+        Action a;
+
+        p->client.allow = false;
+        receive_syn(p, send_syn(p));
+        syn_ack = w = send_syn_ack(p);
+        a = host_input(&p->client, &w);
+        expect_accept(&a, VERDICT_PASS);
+        expect_record(&a, DATAPATH_FLOW_REJECT, REASON_RULE, 0);
+        assert_int_equal(wire_parse(&w).flags, TCP_FLAG_RST | TCP_FLAG_ACK);
+        assert_int_equal(wire_parse(&w).ack, p->c.client_isn + 1);
+        assert_int_equal(wire_payload_len(&w), 0);
+        EXPECT_ACCEPT(host_input(&p->client, &syn_ack), VERDICT_DENY);
+        w = wire_ack(&p->c, "");
+        EXPECT_DROP(&p->client, host_output(&p->client, &w), DATAPATH_COUNTER_NO_STATE);
+}
+
+static void a_closed_unit_denies_both_ways(void **state) {
+        Pairing *p = *state;
+        Wire w = send_syn(p);
+        Action a;
+
+        host_set_flags(&p->server, REQUEST_UNIT_CLOSED);
+        a = host_input(&p->server, &w);
+        expect_accept(&a, VERDICT_DENY);
+        expect_record(&a, DATAPATH_FLOW_REJECT, REASON_CLOSED, 0);
+        host_set_flags(&p->client, REQUEST_UNIT_CLOSED);
+        w = wire_syn(&p->c);
+        a = host_output(&p->client, &w);
+        expect_accept(&a, VERDICT_DENY);
+        expect_record(&a, DATAPATH_FLOW_REJECT, REASON_CLOSED, 0);
+}
+
+static void an_observing_end_records_and_goes_on(void **state) {
+        Pairing *p = *state;
+        Wire w;
+        Action a;
+
+        p->server.allow = false;
+        p->server.observe = true;
+        host_set_flags(&p->server, REQUEST_UNIT_OBSERVE);
+        receive_syn(p, send_syn(p));
+        receive_syn_ack(p, send_syn_ack(p));
+        w = send_ack(p, "");
+        a = host_input(&p->server, &w);
+        expect_accept(&a, VERDICT_SERVER_AUTHORIZED);
+        expect_record(&a, DATAPATH_FLOW_WOULD_REJECT, REASON_RULE, 0);
+        /* Not verified: no exchange is possible, the peer comes in as what it is. */
+        host_done(&p->client);
+        host_init(&p->client, "client", "another secret", 2);
+        p->c = connection_make(p->c.family, 1001);
+        w = send_syn(p);
+        a = host_input(&p->server, &w);
+        expect_accept(&a, VERDICT_SERVER_AUTHORIZED);
+        expect_record(&a, DATAPATH_FLOW_WOULD_REJECT, REASON_UNVERIFIED, DATAPATH_FLOW_CLAIMED);
+        assert_int_equal(wire_payload_len(&w), 0);
+}
+
+static void a_unit_that_is_not_known_yet_waits(void **state) {
+        Pairing *p = *state;
+        Wire w = send_syn(p);
+
+        unit_table_remove(p->server.h.units, HOST_UNIT);
+        EXPECT_DROP(&p->server, host_input(&p->server, &w), DATAPATH_COUNTER_NO_STATE);
+        p->server.mute = true;
+        w = wire_syn(&p->c);
+        unit_table_remove(p->client.h.units, HOST_UNIT);
+        EXPECT_DROP(&p->client, host_output(&p->client, &w), DATAPATH_COUNTER_NO_STATE);
+}
+
+/* ---- paths ---- */
+
+static void a_handshake_meant_for_another_server_is_refused(void **state) {
+        Pairing *p = *state;
+        Wire w = send_syn(p);
+        Action a;
+
+        w.data[19] = 9; /* relayed to 192.0.2.9 */
+        a = host_input(&p->server, &w);
+        expect_accept(&a, VERDICT_DENY);
+        expect_record(&a, DATAPATH_FLOW_REJECT, REASON_NOT_FOR_ME, DATAPATH_FLOW_CLAIMED);
+        w = send_syn(p);
+        w.data[23] = 81; /* or to another port */
+        a = host_input(&p->server, &w);
+        expect_record(&a, DATAPATH_FLOW_REJECT, REASON_NOT_FOR_ME, DATAPATH_FLOW_CLAIMED);
+}
+
+static void a_translated_source_is_allowed_recorded_and_refusable(void **state) {
+        Pairing *p = *state;
+        Connection outside = p->c;
+        Wire w = send_syn(p), syn = w;
+        Action a;
+
+        outside.client.s6_addr[15] = 200;
+        outside.client_port = 3000;
+        memcpy(w.data + 12, outside.client.s6_addr + 12, 4);
+        memcpy(w.data + 20, (uint8_t[]) { 3000 >> 8, 3000 & 0xff }, 2);
+        syn = w;
+        receive_syn(p, w);
+        w = wire_syn_ack(&outside);
+        EXPECT_ACCEPT(host_output(&p->server, &w), VERDICT_PASS);
+        memcpy(w.data + 16, p->c.client.s6_addr + 12, 4);
+        memcpy(w.data + 22, (uint8_t[]) { 1000 >> 8, 1000 & 0xff }, 2);
+        receive_syn_ack(p, w);
+        w = wire_ack(&p->c, "");
+        a = host_output(&p->client, &w);
+        expect_record(&a, DATAPATH_FLOW_ACCEPT, REASON_RULE, DATAPATH_FLOW_TRANSLATED);
+        memcpy(w.data + 12, outside.client.s6_addr + 12, 4);
+        memcpy(w.data + 20, (uint8_t[]) { 3000 >> 8, 3000 & 0xff }, 2);
+        a = host_input(&p->server, &w);
+        expect_accept(&a, VERDICT_SERVER_AUTHORIZED);
+        expect_record(&a, DATAPATH_FLOW_ACCEPT, REASON_RULE, DATAPATH_FLOW_TRANSLATED);
+        test_now += FLOW_RELEASED_USEC;
+        p->server.h.require_direct_path = true;
+        a = host_input(&p->server, &syn);
+        expect_accept(&a, VERDICT_DENY);
+        expect_record(&a, DATAPATH_FLOW_REJECT, REASON_TRANSLATED, DATAPATH_FLOW_CLAIMED | DATAPATH_FLOW_TRANSLATED);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, pairing_setup, pairing_teardown)
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                T(a_flipped_bit_in_the_syn_authorizes_nobody),
+                T(a_flipped_bit_in_the_syn_ack_authorizes_nobody),
+                T(a_flipped_bit_in_the_ack_authorizes_nobody),
+                T(a_whole_replay_from_elsewhere_gets_no_further_than_half_open),
+                T(messages_of_another_connection_do_not_fit),
+                T(reflected_messages_prove_nothing),
+                T(numbers_that_do_not_fit_are_dropped_unparsed),
+                T(another_secret_is_refused_by_the_server),
+                T(a_denied_peer_is_reset_or_dropped_as_configured),
+                T(a_client_that_denies_learns_at_once_and_tells_the_server_when_asked_again),
+                T(a_closed_unit_denies_both_ways),
+                T(an_observing_end_records_and_goes_on),
+                T(a_unit_that_is_not_known_yet_waits),
+                T(a_handshake_meant_for_another_server_is_refused),
+                T(a_translated_source_is_allowed_recorded_and_refusable),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
