@@ -31,8 +31,13 @@ static int read_identity(Manager *m) {
         r = sd_id128_get_machine(&machine);
         if (r >= 0)
                 r = sd_id128_get_machine_app_specific(APPLICATION_ID, &node);
+        if (r < 0) { /* not set up yet, on a first boot: any id serves that is ours alone */
+                log_warning_errno(r, "Cannot read the machine id, using the boot's");
+                r = sd_id128_get_boot(&machine);
+                node = machine;
+        }
         if (r < 0)
-                return log_error_errno(r, "Cannot read the machine id");
+                return log_error_errno(r, "Cannot read the boot id");
         sd_id128_to_string(machine, m->machine_id);
         memcpy(m->node, node.bytes, sizeof(m->node));
         if (gethostname(m->hostname, sizeof(m->hostname) - 1) < 0)
