@@ -18,6 +18,7 @@ After=trireme-attach@%n.service
 AssertPathExists=/run/trireme/attached/%n
 """
 NAME = "50-trireme-generated.conf"
+RESTART = "zz-trireme-generated.conf"
 
 
 class Generator(unittest.TestCase):
@@ -51,7 +52,7 @@ class Generator(unittest.TestCase):
         """Names that got the attach; masked ones with a minus sign."""
         names = set()
         for directory in os.listdir(self.path(out)):
-            self.assertEqual(os.listdir(self.path(out, directory)), [NAME])
+            self.assertLessEqual(set(os.listdir(self.path(out, directory))), {NAME, RESTART})
             path = self.path(out, directory, NAME)
             self.assertTrue(directory.endswith(".d"))
             if os.path.islink(path):
@@ -145,6 +146,17 @@ class Generator(unittest.TestCase):
         names = self.written()
         self.assertLessEqual({"service", "socket", "-trireme.service", "-trireme-attach@.service", "-trireme-table.socket",
                               "-systemd-journald.service", "-systemd-remount-fs.service"}, names)
+
+    def test_a_service_is_not_restarted_past_its_attach_where_systemd_could(self):
+        self.put("etc/a.service.d/l.conf", LABEL)
+        self.put("etc/b.slice.d/l.conf", LABEL)
+        self.run_generator()
+        self.assertEqual(os.listdir(self.path("out/a.service.d")), [NAME])
+        self.run_generator(SYSTEMD_CONFIDENTIAL_VIRTUALIZATION="none")
+        with open(self.path("out/a.service.d", RESTART)) as f:
+            self.assertIn("[Service]\nRestartMode=normal\n", f.read())
+        for other in ("a.socket.d", "b.slice.d"):
+            self.assertEqual(os.listdir(self.path("out", other)), [NAME])
 
     def test_it_is_idempotent_and_does_not_read_its_own_output(self):
         self.put("etc/a.service.d/l.conf", LABEL)
