@@ -9,13 +9,24 @@
 #include "helper/pid1.h"
 #include "util/log.h"
 
-/* One question about one unit: two GetAll() calls, for the properties of every unit and for those of its type. */
+#define PROPERTIES_MAX 16u
+
+typedef struct Property Property;
+
+typedef struct PropertyCall {
+        UnitQuery *query;
+        const Property *property;
+        sd_bus_slot *slot;
+} PropertyCall;
+
+/* One question about one unit: a call for each property, all under way at once. Not GetAll(): PID 1 would collect some hundred, several milliseconds
+ * of its time. */
 struct UnitQuery {
         Pid1 *pid1;
         UnitQuery *next;
         UnitCallback callback;
         void *userdata;
-        sd_bus_slot *slots[2];
+        PropertyCall calls[PROPERTIES_MAX];
         unsigned n_pending;
         int error;
         bool known;           /* LoadState= says that there is such a unit */
@@ -27,8 +38,8 @@ struct UnitQuery {
 static void query_free(UnitQuery *q) {
         for (size_t i = 0; i < q->paths.n; i++)
                 free(q->paths.paths[i]);
-        for (size_t i = 0; i < ELEMENTSOF(q->slots); i++)
-                sd_bus_slot_unref(q->slots[i]);
+        for (size_t i = 0; i < ELEMENTSOF(q->calls); i++)
+                sd_bus_slot_unref(q->calls[i].slot);
         free(q);
 }
 
@@ -103,7 +114,7 @@ static int on_fragment(UnitQuery *q, sd_bus_message *m) {
         return k < 0 ? k : add_path(&q->paths, s);
 }
 
-/* PID 1 lists its properties in the order of its tables, FragmentPath ahead of DropInPaths, so that the order of reading is that of application. */
+/* Asked for, and therefore answered, behind the fragment: the order of paths is that of application. */
 static int on_drop_ins(UnitQuery *q, sd_bus_message *m) {
         const char *s;
         int k = sd_bus_message_enter_container(m, 'v', "as");
@@ -229,42 +240,35 @@ static int on_listen(UnitQuery *q, sd_bus_message *m) {
         return k < 0 ? k : sd_bus_message_exit_container(m);
 }
 
-static const struct {
+enum { SERVICE = 1 << 0, SOCKET = 1 << 1, SLICE = 1 << 2, SCOPE = 1 << 3, ANY = 0 /* of the interface of all units */ };
+
+struct Property {
         const char *name;
+        unsigned types;
         int (*read)(UnitQuery *q, sd_bus_message *m);
-} properties[] = {
-        { "Id", on_id }, { "LoadState", on_load_state }, { "FragmentPath", on_fragment }, { "DropInPaths", on_drop_ins },
-        { "ActiveState", on_active_state }, { "InvocationID", on_invocation_id }, { "Triggers", on_triggers },
-        { "Slice", on_slice }, { "ControlGroup", on_control_group }, { "MainPID", on_main_pid }, { "Result", on_result },
-        { "PrivateNetwork", on_private_network }, { "NetworkNamespacePath", on_network_namespace }, { "Listen", on_listen },
 };
 
-static int property_read(UnitQuery *q, sd_bus_message *m) {
-        const char *name;
-        int k = sd_bus_message_read(m, "s", &name);
+static const Property properties[] = {
+        { "Id", ANY, on_id },
+        { "LoadState", ANY, on_load_state },
+        { "FragmentPath", ANY, on_fragment },
+        { "DropInPaths", ANY, on_drop_ins },
+        { "ActiveState", ANY, on_active_state },
+        { "InvocationID", ANY, on_invocation_id },
+        { "Triggers", ANY, on_triggers },
+        { "Slice", SERVICE | SOCKET | SLICE | SCOPE, on_slice },
+        { "ControlGroup", SERVICE | SOCKET | SLICE | SCOPE, on_control_group },
+        { "Result", SERVICE | SOCKET | SCOPE, on_result },
+        { "MainPID", SERVICE, on_main_pid },
+        { "PrivateNetwork", SERVICE | SOCKET, on_private_network },
+        { "NetworkNamespacePath", SERVICE | SOCKET, on_network_namespace },
+        { "Listen", SOCKET, on_listen },
+};
 
-        if (k < 0)
-                return k;
-        for (size_t i = 0; i < ELEMENTSOF(properties); i++)
-                if (streq(name, properties[i].name))
-                        return properties[i].read(q, m);
-        return sd_bus_message_skip(m, "v");
-}
-
-static int properties_read(UnitQuery *q, sd_bus_message *m) {
-        int k = sd_bus_message_enter_container(m, 'a', "{sv}");
-
-        while (k >= 0 && (k = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
-                k = property_read(q, m);
-                if (k >= 0)
-                        k = sd_bus_message_exit_container(m);
-        }
-        return k;
-}
-
-static int on_properties(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
-        UnitQuery *q = userdata;
-        int k = sd_bus_message_is_method_error(m, NULL) ? -sd_bus_message_get_errno(m) : properties_read(q, m);
+static int on_property(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+        PropertyCall *call = userdata;
+        UnitQuery *q = call->query;
+        int k = sd_bus_message_is_method_error(m, NULL) ? -sd_bus_message_get_errno(m) : call->property->read(q, m);
 
         if (k < 0 && q->error >= 0)
                 q->error = k;
@@ -275,27 +279,32 @@ static int on_properties(sd_bus_message *m, void *userdata, sd_bus_error *ret_er
 
 /* ---- asking ---- */
 
-static const char *interface_of_unit(const char *unit) {
-        static const struct {
-                const char *suffix, *interface;
-        } types[] = { { ".service", "org.freedesktop.systemd1.Service" }, { ".socket", "org.freedesktop.systemd1.Socket" },
-                      { ".slice", "org.freedesktop.systemd1.Slice" }, { ".scope", "org.freedesktop.systemd1.Scope" } };
-        const char *dot = strrchr(unit, '.');
-
-        for (size_t i = 0; dot && i < ELEMENTSOF(types); i++)
-                if (streq(dot, types[i].suffix))
-                        return types[i].interface;
-        return NULL;
-}
+static const struct UnitType {
+        const char *suffix, *interface;
+        unsigned type;
+} types[] = {
+        { ".service", "org.freedesktop.systemd1.Service", SERVICE },
+        { ".socket", "org.freedesktop.systemd1.Socket", SOCKET },
+        { ".slice", "org.freedesktop.systemd1.Slice", SLICE },
+        { ".scope", "org.freedesktop.systemd1.Scope", SCOPE },
+};
 
 static int query_send(UnitQuery *q, const char *unit) {
-        const char *interfaces[] = { "org.freedesktop.systemd1.Unit", interface_of_unit(unit) };
+        const struct UnitType *type = types;
         _cleanup_free_ char *path = NULL;
         int k = sd_bus_path_encode("/org/freedesktop/systemd1/unit", unit, &path);
 
-        for (size_t i = 0; k >= 0 && i < ELEMENTSOF(interfaces); i++) {
-                k = sd_bus_call_method_async(q->pid1->bus, &q->slots[i], PID1_NAME, path, "org.freedesktop.DBus.Properties", "GetAll", on_properties, q, "s",
-                                             interfaces[i]);
+        while (!streq(strrchr(unit, '.'), type->suffix)) /* a valid unit name has one of them */
+                type++;
+        for (size_t i = 0; k >= 0 && i < ELEMENTSOF(properties); i++) {
+                const Property *p = &properties[i];
+                PropertyCall *call = &q->calls[i];
+
+                if (p->types != ANY && !(p->types & type->type))
+                        continue;
+                *call = (PropertyCall) { .query = q, .property = p };
+                k = sd_bus_call_method_async(q->pid1->bus, &call->slot, PID1_NAME, path, "org.freedesktop.DBus.Properties", "Get", on_property, call, "ss",
+                                             p->types == ANY ? "org.freedesktop.systemd1.Unit" : type->interface, p->name);
                 q->n_pending++;
         }
         return k;
