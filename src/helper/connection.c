@@ -187,6 +187,10 @@ static size_t message_take_fds(struct msghdr *msg, int *ret_fd) {
 static void hello(Manager *m, const HelperHeader *request) {
         const HelperHello answer = { .header = { HELPER_HELLO, request->serial }, .version = HELPER_PROTOCOL_VERSION };
 
+        int k = table_forget_unused_profiles(m->table);
+
+        if (k < 0)
+                log_warning_errno(k, "Cannot clear the access lists of the enforcer before this one");
         m->enforcer->greeted = true;
         connection_send(m, &answer, sizeof(answer), NULL, 0);
         m->last_state = (HelperState) { 0 };

@@ -359,6 +359,25 @@ int table_remove_boxes(Table *t, uint32_t kinds, uint32_t profile) {
         return k == -ENOENT ? table_install_again(t) : 0;
 }
 
+int table_forget_unused_profiles(Table *t) {
+        const uint32_t kinds = 1u << BOX_ACCEPT_FROM | 1u << BOX_REJECT_FROM | 1u << BOX_CONNECT_TO | 1u << BOX_REJECT_TO;
+        size_t i = 0;
+
+        while (i < t->boxes.n) {
+                uint32_t profile = t->boxes.boxes[i].profile;
+                int k;
+
+                if (profile == 0 || table_uses_profile(t, profile)) {
+                        i++;
+                        continue;
+                }
+                k = table_remove_boxes(t, kinds, profile);
+                if (k < 0)
+                        return k;
+        }
+        return 0;
+}
+
 int table_add_local(Table *t, const TableLocal *local) {
         _cleanup_batch_ NftBatch b;
         int k;

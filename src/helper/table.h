@@ -64,6 +64,7 @@ _must_use_ int table_remove_unit(Table *t, uint64_t cgroup_id); /* -ENOENT */
 _must_use_ int table_add_box(Table *t, const Box *box);
 /* kinds: bit set 1 << BoxKind */
 _must_use_ int table_remove_boxes(Table *t, uint32_t kinds, uint32_t profile);
+_must_use_ int table_forget_unused_profiles(Table *t); /* what an enforcer left that is no more */
 _must_use_ int table_add_local(Table *t, const TableLocal *local);
 _must_use_ int table_forget_local(Table *t, uint32_t client, uint32_t server); /* 0: any */
 _must_use_ int table_set_options(Table *t, const TableOptions *options);
