@@ -167,10 +167,10 @@ def rules_with_Accept_and_Connect_are_obeyed_at_both_ends(web, peer):
 @case
 def a_client_that_names_its_server_does_not_reach_another(web, peer):
     web.service("impostor", "/opt/lab/probe serve 7101 impostor", "TriremeLabels=app=impostor\nTriremeAccept=app=till")
-    peer.service("till", "/opt/lab/probe tcp %s 7101" % web.v4, "TriremeLabels=app=till\nTriremeConnect=app=shop", extra="Type=oneshot")
-    out = peer.must("journalctl -b -o cat _SYSTEMD_UNIT=till.service -n 20")
+    peer.service("buyer", "/opt/lab/probe tcp %s 7101" % web.v4, "TriremeLabels=app=till\nTriremeConnect=app=shop", extra="Type=oneshot")
+    out = peer.must("journalctl -b -o cat _SYSTEMD_UNIT=buyer.service -n 20")
     holds("the client's own rule turned the server away: " + out, '"result"' in out and '"connected"' not in out)
-    peer.remove("till.service")
+    peer.remove("buyer.service")
     web.remove("impostor.service")
 
 

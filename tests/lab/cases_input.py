@@ -49,7 +49,7 @@ def a_missing_bracket_denies_the_unit_and_is_named(solo):
 
 @case
 def a_byte_that_is_not_UTF_8_denies_the_unit_and_is_named(solo):
-    bad_drop_in(solo, b"[X-Trireme]\nTriremeLabels=app=web\n# \xff\n", 3)
+    bad_drop_in(solo, b"[X-Trireme]\nTriremeLabels=app=web\nTriremeLabels=name=\xff\n", 3)
 
 
 @case
@@ -101,7 +101,7 @@ def a_key_file_that_others_may_read_is_refused(foreign):
     foreign.must("chmod 644 /etc/credstore/trireme.psk && systemctl restart trireme.service || true")
     foreign.service("kept", "/opt/lab/probe serve 7702 kept", "TriremeLabels=app=web", start=False)
     foreign.run("systemctl start kept", timeout=60)
-    denied("its label over the network address", foreign.probe("tcp", "127.0.0.1", 7702))
+    denied("its label", foreign.probe("tcp", "127.0.0.1", 7702, label="app=web"))
     contains("the journal", foreign.must("journalctl -b --no-pager | grep -i trireme"), "trireme.psk")
     foreign.remove("kept.service")
     foreign.must("chmod 600 /etc/credstore/trireme.psk && systemctl restart trireme.service")

@@ -86,14 +86,15 @@ def a_running_unlabelled_unit_that_gets_a_label_is_closed_at_daemon_reload(solo)
 @case
 def a_stopped_unit_leaves_no_element_no_identity_no_file(solo):
     solo.service("brief", "/opt/lab/probe serve 7601 brief", "TriremeLabels=app=web")
-    group = solo.must("stat -c %i /sys/fs/cgroup/system.slice/brief.service").strip()
+    group = int(solo.must("stat -c %i /sys/fs/cgroup/system.slice/brief.service"))
+    # nft prints an id whose directory is gone as a number, in the byte order that it takes the set's keys for.
+    element = r"nft list ruleset | grep -E 'brief.service|\b(%d|%d)\b'" % (group, int.from_bytes(group.to_bytes(8, "little"), "big"))
     row = unit_row(solo, "brief.service")
     holds("it is listed while it runs", row is not None)
     same("its cgroup", row["cgroup"], "/system.slice/brief.service")
-    # nft prints an id whose directory is gone as a number, and one that is there as its path.
-    holds("its cgroup is in the table", solo.run("nft list ruleset | grep -E 'brief.service|\\b%s\\b'" % group).status == 0)
+    holds("its cgroup is in the table", solo.run(element).status == 0)
     solo.must("systemctl stop brief")
-    holds("no element is left", solo.wait("! nft list ruleset | grep -qE 'brief.service|\\b%s\\b'" % group))
+    holds("no element is left", solo.wait("! " + element))
     holds("it is not listed", solo.wait("! triremectl list --json=short | grep -q brief.service"))
     holds("no file is left", solo.wait("! find /run/trireme | grep -q brief"))
     solo.remove("brief.service")
@@ -115,7 +116,7 @@ def a_unit_is_protected_before_its_first_process_in_100_starts(solo, report):
     solo.write("/opt/lab/knock.c", KNOCK)
     solo.must("gcc -O2 -o /opt/lab/knock /opt/lab/knock.c")
     solo.must("/opt/lab/knock", timeout=10)  # unlabelled it gets in, so the test can fail
-    solo.service("knock", "/opt/lab/knock", "TriremeLabels=app=web", extra="Type=oneshot\nStartLimitIntervalSec=0", start=False)
+    solo.service("knock", "/opt/lab/knock", "TriremeLabels=app=web", extra="Type=oneshot\n[Unit]\nStartLimitIntervalSec=0", start=False)
     started = time.monotonic()
     out = solo.must("n=0; for i in $(seq 100); do systemctl start knock && n=$((n+1)); done; echo $n", timeout=120).strip()
     report.notes.append("%.0f ms a start" % ((time.monotonic() - started) * 10))
