@@ -152,7 +152,8 @@ class Generator(unittest.TestCase):
         self.put("etc/b.slice.d/l.conf", LABEL)
         self.run_generator()
         self.assertEqual(os.listdir(self.path("out/a.service.d")), [NAME])
-        self.run_generator(SYSTEMD_CONFIDENTIAL_VIRTUALIZATION="none")
+        self.put("usr/soft-reboot.target", b"")
+        self.run_generator()
         with open(self.path("out/a.service.d", RESTART)) as f:
             self.assertIn("[Service]\nRestartMode=normal\n", f.read())
         for other in ("a.socket.d", "b.slice.d"):

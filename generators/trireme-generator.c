@@ -83,9 +83,8 @@ static int emit_mask(int out_fd, const char *dir, const char *name) {
         return symlinkat("/dev/null", out_fd, path) < 0 && errno != EEXIST ? -errno : 0;
 }
 
-static int emit(int out_fd, const NamePair *p) {
-        /* Set by systemd since 254, the version that brought RestartMode=; older ones would warn of an unknown key. */
-        bool restart = unit_name_has_suffix(p->name, ".service") && getenv("SYSTEMD_CONFIDENTIAL_VIRTUALIZATION");
+static int emit(int out_fd, const NamePair *p, bool restart_mode) {
+        bool restart = restart_mode && unit_name_has_suffix(p->name, ".service"); /* an older systemd would warn of an unknown key */
         char dir[UNIT_NAME_MAX + 2];
         int r;
 
@@ -100,7 +99,7 @@ static int emit(int out_fd, const NamePair *p) {
         return r >= 0 && restart ? emit_file(out_fd, dir, RESTART_DROPIN, restart_text) : r;
 }
 
-static int emit_all(const char *directory, const NameSet *plan) {
+static int emit_all(const char *directory, const NameSet *plan, bool restart_mode) {
         _cleanup_close_ int out_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         int r = 0;
 
@@ -109,7 +108,7 @@ static int emit_all(const char *directory, const NameSet *plan) {
                 return -errno;
         }
         for (size_t i = 0; i < plan->n_pairs; i++) {
-                int k = emit(out_fd, &plan->pairs[i]);
+                int k = emit(out_fd, &plan->pairs[i], restart_mode);
 
                 if (k < 0) {
                         kmsg_log(KMSG_ERR, "Cannot write %s/%s.d/" DROPIN ": %s", directory, plan->pairs[i].name, strerror(-k));
@@ -135,7 +134,7 @@ static int generate(char **outputs, int n_outputs) {
                 kmsg_log(KMSG_ERR, "Cannot read the unit search path, labelled units are not attached at their start: %s", strerror(-r));
                 return r;
         }
-        return plan.n_pairs > 0 ? emit_all(outputs[0], &plan) : 0;
+        return plan.n_pairs > 0 ? emit_all(outputs[0], &plan, index.restart_mode) : 0;
 }
 
 int main(int argc, char **argv) {

@@ -157,6 +157,8 @@ static int index_fragment(UnitIndex *index, int dir_fd, const char *directory, c
         ssize_t n;
         int r;
 
+        if (streq(e->d_name, "soft-reboot.target")) /* of the same version, 254, and always installed: a generator cannot ask */
+                index->restart_mode = true;
         if (!unit_name_is_labellable(e->d_name) || !strchr(e->d_name, '.'))
                 return 0;
         r = name_set_add(&index->fragments, e->d_name, "");
