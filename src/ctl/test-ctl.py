@@ -15,7 +15,7 @@ import tempfile
 import time
 import unittest
 
-TRIREMECTL, FAKE = sys.argv.pop(1), sys.argv.pop(1)
+TRIREMECTL, FAKE = os.path.abspath(sys.argv.pop(1)), os.path.abspath(sys.argv.pop(1))
 BUS_CONFIG = """<busconfig><type>system</type><listen>unix:path={}</listen><auth>EXTERNAL</auth><policy context="default"><allow user="*"/>
 <allow own="*"/><allow send_type="method_call"/><allow send_type="signal"/><allow send_requested_reply="true"/>
 <allow receive_type="method_call"/><allow receive_type="signal"/><allow receive_type="method_return"/><allow receive_type="error"/></policy></busconfig>"""
@@ -129,6 +129,30 @@ class Ctl(unittest.TestCase):
         process.wait()
         process.stdout.close()
         self.assertEqual(serials, list(range(serials[0], serials[0] + 4)))
+
+    def test_policy_is_judged_without_a_daemon(self):
+        def evaluate(*args, status):
+            return json.loads(self.ctl("policy", "eval", "--json=short", "--direction=accept", *args, status=status))
+
+        self.assertEqual(evaluate("--rule=app=web", "--tags=app=web", status=0)["action"], "accept")
+        result = evaluate("--rule=app=web", "--rule=app=db env!=dev", "--tags=app=db env=dev", status=3)
+        self.assertEqual((result["action"], result["reason"], result["rule"]), ("reject", "no-rule", None))
+        self.assertIn("reject: no-rule", self.ctl("policy", "eval", "--rule=app=web", "--tags=app=x", "--direction=connect", status=3))
+        for args in (("--rule=app=web|", "--tags=a=b", "--direction=accept"), ("--rule=app=web", "--tags=a=b", "--direction=both"),
+                     ("--rule=app=web", "--direction=accept"), ("--tags=a=b", "--direction=accept"),
+                     ("--policy=/nonexistent", "--tags=a=b", "--direction=accept")):
+            self.ctl("policy", "eval", *args, status=1)
+            self.assertNotEqual(self.err, "")
+
+    def test_policy_check_names_file_and_line(self):
+        path = os.path.join(self.tmp.name, "x.conf")
+        for text, status in ((b"[X-Trireme]\nTriremeLabels=app=web\n", 0), (b"[X-Trireme]\nTriremeLabels=app=web\nNonsense=1\n", 1), (b"[Service]\n", 1)):
+            with open(path, "wb") as f:
+                f.write(text)
+            self.ctl("policy", "check", path, status=status)
+            self.assertIn(f"{path}:3:" if b"Nonsense" in text else "", self.err)
+        self.ctl("policy", "check", path + "-not-there", status=1)
+        self.ctl("policy", "check", status=1)
 
     # ---- changing
 
