@@ -142,8 +142,19 @@ static void numbers_that_do_not_fit_are_dropped_unparsed(void **state) {
                 EXPECT_DROP(&p->client, host_input(&p->client, &w), DATAPATH_COUNTER_BAD_ACK_NUMBER);
         }
         assert_int_equal(p->client.n_questions, 0);
+        w = wire_make(&p->c, false, TCP_FLAG_SYN | TCP_FLAG_ACK, p->c.server_isn, p->c.client_isn + 2, NULL, 0);
+        EXPECT_DROP(&p->server, host_output(&p->server, &w), DATAPATH_COUNTER_BAD_ACK_NUMBER);
         receive_syn_ack(p, syn_ack);
+        w = wire_make(&p->c, false, TCP_FLAG_SYN | TCP_FLAG_ACK, p->c.server_isn, p->c.client_isn + 2, wire_payload(&syn_ack), wire_payload_len(&syn_ack));
+        EXPECT_DROP(&p->client, host_input(&p->client, &w), DATAPATH_COUNTER_BAD_ACK_NUMBER);
         w = send_ack(p, "");
+        for (unsigned i = 0; i < 2; i++) { /* after release, neither another number nor another nonce repeats anything */
+                Wire bad = wire_make(&p->c, false, TCP_FLAG_SYN | TCP_FLAG_ACK, p->c.server_isn, p->c.client_isn + 1 + !i, wire_payload(&syn_ack), wire_payload_len(&syn_ack));
+
+                bad.data[wire_parse(&bad).payload_offset + 52] ^= (uint8_t) i;
+                EXPECT_DROP(&p->client, host_step(&p->client, QUEUE_HOOK_INPUT, REQUEST_REPEAT, 0, &bad),
+                            i ? DATAPATH_COUNTER_NO_STATE : DATAPATH_COUNTER_BAD_ACK_NUMBER);
+        }
         for (size_t i = 0; i < ELEMENTSOF(off); i++) {
                 Wire bad = wire_make(&p->c, true, TCP_FLAG_ACK, p->c.client_isn + 1, p->c.server_isn + (uint32_t) off[i], wire_payload(&w), wire_payload_len(&w));
 

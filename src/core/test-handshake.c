@@ -406,6 +406,21 @@ static void local_connections_are_decided_for_both_ends(void **state) {
                 }
 }
 
+static void a_local_client_whose_rules_refuse_is_denied_and_named(void **state) {
+        Pairing *p = *state;
+        Wire w = wire_syn(&p->c);
+        Action a;
+
+        p->server.client_denies = true;
+        p->server.h.deny_drop = true; /* for remote peers only */
+        a = host_input_loopback(&p->server, REQUEST_LOCAL, HOST_UNIT, 8, &w);
+        expect_accept(&a, VERDICT_DENY);
+        assert_int_equal(a.n_records, 1);
+        assert_int_equal(a.records[0].direction, DATAPATH_CONNECT);
+        assert_int_equal(a.records[0].unit, 8);
+        assert_int_equal(a.records[0].peer_unit, HOST_UNIT);
+}
+
 static void what_the_table_denied_is_recorded(void **state) {
         static const struct {
                 uint8_t kind, verdict, flow;
@@ -466,6 +481,7 @@ int main(void) {
                 T(answers_to_the_unproven_never_exceed_what_they_sent),
                 T(no_answer_is_given_without_a_verified_and_allowed_token),
                 T(local_connections_are_decided_for_both_ends),
+                T(a_local_client_whose_rules_refuse_is_denied_and_named),
                 T(what_the_table_denied_is_recorded),
         };
 

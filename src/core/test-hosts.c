@@ -91,7 +91,7 @@ static DatapathResolved host_answer(const Host *h, const DatapathResolve *q) {
                 a.decision = (DatapathDecision) { .allow = h->plain_allowed, .reason = REASON_ACL };
         else if (q->direction == DATAPATH_LOCAL) {
                 a.decision = (DatapathDecision) { .allow = h->allow, .reason = REASON_RULE };
-                a.client = (DatapathDecision) { .allow = 1, .reason = REASON_SAME_LABEL };
+                a.client = (DatapathDecision) { .allow = !h->client_denies, .reason = REASON_SAME_LABEL };
         } else {
                 a.verified = 0;
                 answer_token(h, q, &a);

@@ -19,6 +19,7 @@ typedef struct Host {
         PskKeys psk;
         uint8_t node[16];
         bool allow, observe;           /* what its enforcer decides */
+        bool client_denies;            /* LOCAL: the client's rules */
         bool plain_allowed;            /* PLAIN_SYN */
         bool mute;                     /* the enforcer does not answer */
         usec_t answer_usec;            /* its answers hold so long */
