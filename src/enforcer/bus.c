@@ -104,14 +104,21 @@ int bus_start(Manager *m) {
         if (r >= 0)
                 r = add_objects(m);
         if (r >= 0)
-                r = sd_bus_request_name_async(m->bus, NULL, BUS_NAME, 0, on_name, m);
-        if (r >= 0)
                 r = sd_bus_attach_event(m->bus, m->event, SD_EVENT_PRIORITY_NORMAL);
         if (r < 0) {
                 bus_stop(m);
                 return log_error_errno(r, "Cannot prepare the connection to the bus");
         }
+        if (m->settled)
+                bus_request_name(m);
         return 0;
+}
+
+void bus_request_name(Manager *m) {
+        int r = m->bus ? sd_bus_request_name_async(m->bus, NULL, BUS_NAME, 0, on_name, m) : 0;
+
+        if (r < 0)
+                log_error_errno(r, "Cannot ask for %s on the bus", BUS_NAME);
 }
 
 void bus_stop(Manager *m) {

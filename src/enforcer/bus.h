@@ -16,6 +16,7 @@ extern const sd_bus_vtable bus_unit_vtable[];
 
 _must_use_ int bus_start(Manager *m);
 void bus_stop(Manager *m);
+void bus_request_name(Manager *m);
 
 void bus_emit_changed(Manager *m, const char *property);
 void bus_emit_attached(Manager *m, const Unit *u);

@@ -181,4 +181,6 @@ void enforce_listed(Manager *m) {
                 if (!u->remnant && u->listing != m->units.listing && !u->attach_waits)
                         end_unit(m, u, "gone");
         }
+        m->listed = true;
+        manager_check_settled(m, false);
 }

@@ -69,11 +69,14 @@ void loads_free(Manager *m) {
 }
 
 static void load_finish(Load *l, int error) {
+        Manager *m = l->manager;
+
         l->result.error = error;
         l->result.attach = l->request.attach;
         if (!l->dropped)
-                l->request.done(l->manager, &l->info, &l->result, l->request.userdata);
+                l->request.done(m, &l->info, &l->result, l->request.userdata);
         load_free(l);
+        manager_check_settled(m, false);
 }
 
 /* "a-b.slice" is in "a.slice", that in "-.slice", that in nothing. */

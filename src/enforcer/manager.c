@@ -120,6 +120,7 @@ static int start_clock_watch(Manager *m) {
 
 static int on_ready_timer(sd_event_source *s, uint64_t usec, void *userdata) {
         manager_set_ready(userdata);
+        manager_check_settled(userdata, true);
         return 0;
 }
 
@@ -259,6 +260,13 @@ void manager_set_ready(Manager *m) {
         m->ready = true;
         (void) sd_notify(false, "READY=1");
         manager_update_status(m);
+}
+
+void manager_check_settled(Manager *m, bool anyhow) {
+        if (m->settled || (!anyhow && (!m->listed || m->loads)))
+                return;
+        m->settled = true;
+        bus_request_name(m);
 }
 
 void manager_update_status(Manager *m) {

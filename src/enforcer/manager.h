@@ -60,6 +60,8 @@ typedef struct Manager {
         Load *loads;
         FlowLog flows;
         bool ready;
+        bool listed;                     /* the helper has listed all units once */
+        bool settled;                    /* ... and all were evaluated, or waiting for it took too long: the bus name is asked for, so that the first caller sees all */
 } Manager;
 
 typedef struct ManagerOptions {
@@ -78,6 +80,7 @@ _must_use_ int manager_run(Manager *m);
 /* The bus came up, the helper answered, or waiting for either has lasted long enough: tell PID 1 that we are ready, once. */
 void manager_set_ready(Manager *m);
 void manager_update_status(Manager *m);
+void manager_check_settled(Manager *m, bool anyhow);
 
 /* Configuration, keys and every loaded unit once more. -EINVAL: the configuration has faults and the one in force stays in force; *ret_text says which (yours). */
 _must_use_ int manager_reload(Manager *m, char **ret_text);

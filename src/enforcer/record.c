@@ -124,9 +124,19 @@ static int describe_local(const Manager *m, uint32_t index, char **ret_name, cha
 }
 
 static int describe_remote(const Peer *peer, char **ret_unit, char **ret_labels) {
-        *ret_unit = tag_escape(peer_unit_tag(&peer->tags));
-        *ret_labels = tag_set_format(&peer->tags);
-        return *ret_unit && *ret_labels ? 0 : -ENOMEM;
+        TagSet labels = {};
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < peer->tags.n_tags; i++)
+                if (startswith(peer->tags.tags[i].key, TAG_LABEL_PREFIX))
+                        r = tag_set_add(&labels, peer->tags.tags[i].key, peer->tags.tags[i].value);
+        if (r >= 0) {
+                *ret_unit = tag_escape(peer_unit_tag(&peer->tags));
+                *ret_labels = tag_set_format(&labels);
+                r = *ret_unit && *ret_labels ? 0 : -ENOMEM;
+        }
+        tag_set_done(&labels);
+        return r;
 }
 
 static int flow_fill(Manager *m, const DatapathFlow *record, Flow *f) {
