@@ -108,7 +108,7 @@ void packet_dispatch(Datapath *d, const QueueMsg *msg, const DatapathResolved *a
                 return;
         if (in.kind == REQUEST_LOCAL)
                 in.client = client_index(d, msg);
-        if (in.hook == QUEUE_HOOK_INPUT && in.unit != 0 && (in.packet.flags & TCP_FLAG_SYN))
+        if (in.hook == QUEUE_HOOK_INPUT && in.unit != 0 && (in.packet.flags & (TCP_FLAG_SYN | TCP_FLAG_ACK)) == TCP_FLAG_SYN)
                 listeners_note(&d->listeners, &in.packet, in.unit);
 
         action = handshake_step(&d->handshake, &in);
