@@ -2,6 +2,7 @@
 """Measures configurations in rounds, interleaved: each pair of rounds goes through them in some order and then in the reverse of it, so that
 what drifts meanwhile does not favour any."""
 
+import collections
 import random
 import statistics
 import time
@@ -12,6 +13,7 @@ from machine import Failure
 from testbed import SPREAD, forget_connections, load, queued
 
 WARM = "--warmup-ms=150"
+FAILURES_MAX = 3
 SETTLE_SECONDS = 0.15     # the connections of the last measurement end, and what else the machine does is looked at
 
 
@@ -64,9 +66,10 @@ def measure_in_place(configuration, testbed, milliseconds, bulk_too, forget):
 
 
 def run_rounds(testbed, configurations, count, milliseconds, deadline, skipped, bulk=True, forget=True):
-    """Returns a list of rounds, each a dictionary of results by configuration. What fails is not tried again; skipped says why.
+    """Returns a list of rounds, each a dictionary of results by configuration. What failed is left out of its round, and of all that follow
+    when it fails a third time; skipped says why.
     forget: flush conntrack before each measurement, which connections that are held meanwhile would not survive."""
-    rounds, order, generator = [], [], random.Random(1)
+    rounds, order, failures, generator = [], [], collections.Counter(), random.Random(1)
     for number in range(count):
         if time.monotonic() > deadline:
             say("out of time after %d of %d rounds" % (number, count))
@@ -77,12 +80,13 @@ def run_rounds(testbed, configurations, count, milliseconds, deadline, skipped, 
             order.reverse()
         results = {}
         for configuration in order:
-            if configuration.name in skipped:
+            if failures[configuration.name] >= FAILURES_MAX:
                 continue
             try:
                 results[configuration.name] = measure_in_place(configuration, testbed, milliseconds, bulk, forget)
             except (Failure, Broken) as failure:
-                skipped[configuration.name] = str(failure).strip()[:600]
+                failures[configuration.name] += 1
+                skipped["%s, round %d" % (configuration.name, number + 1)] = str(failure).strip()[:600]
                 say("%s failed: %s" % (configuration.name, failure))
         rounds.append(results)
         say("round %d of %d" % (number + 1, count))
