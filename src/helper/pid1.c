@@ -82,20 +82,20 @@ static int watch_start(Pid1 *p, const char *unit) {
         return 0;
 }
 
-/* Does a PropertiesChanged of a unit tell of its activation? 1, 0, or a negative errno. */
+/* Does a PropertiesChanged of a unit tell of its activation or of another main process? 1, 0, or a negative errno. */
 static int change_matters(sd_bus_message *m) {
         const char *interface, *name;
         int k = sd_bus_message_read(m, "s", &interface), found = 0;
 
         if (k < 0)
                 return k;
-        if (!streq(interface, "org.freedesktop.systemd1.Unit"))
+        if (!streq(interface, "org.freedesktop.systemd1.Unit") && !streq(interface, "org.freedesktop.systemd1.Service"))
                 return 0;
         k = sd_bus_message_enter_container(m, 'a', "{sv}");
         while (k >= 0 && !found && (k = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
                 k = sd_bus_message_read(m, "s", &name);
                 if (k >= 0)
-                        found = streq(name, "ActiveState") || streq(name, "InvocationID");
+                        found = streq(name, "ActiveState") || streq(name, "InvocationID") || streq(name, "MainPID");
                 if (k >= 0)
                         k = sd_bus_message_skip(m, "v");
                 if (k >= 0)

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "helper/cgroup.h"
+#include "helper/identity.h"
 #include "helper/process.h"
 #include "util/fd.h"
 #include "util/log.h"
@@ -162,6 +163,38 @@ static void on_unit_files(int error, const HelperUnit *unit, const UnitPaths *pa
 int request_open_unit_files(Manager *m, const HelperRequest *r) {
         Later *l = later_new(m, &r->header);
         int k = l ? pid1_get_unit(m->pid1, r->unit, on_unit_files, l) : -ENOMEM;
+
+        if (k < 0 && l)
+                later_free(l);
+        return k;
+}
+
+/* ---- identity ---- */
+
+static void identity_send(Later *l, const HelperUnit *unit, const UnitExec *exec) {
+        Identity identity;
+
+        identity_read(l->manager->cgroup_root_fd, unit, exec, &identity);
+        identity.credentials.header = (HelperHeader) { HELPER_CREDENTIALS, l->serial };
+        if (later_wanted(l))
+                connection_send(l->manager, &identity.credentials, sizeof(identity.credentials), NULL, 0);
+        for (size_t i = 0; i < identity.n_executables; i++) {
+                identity.executables[i].header = (HelperHeader) { HELPER_EXECUTABLE, l->serial };
+                if (later_wanted(l))
+                        connection_send(l->manager, &identity.executables[i], sizeof(identity.executables[i]), &identity.fds[i], 1);
+        }
+        identity_done(&identity);
+}
+
+static void on_unit_identity(int error, const HelperUnit *unit, const UnitPaths *paths, void *userdata) {
+        if (error >= 0)
+                identity_send(userdata, unit, paths->exec);
+        later_reply(userdata, error);
+}
+
+int request_get_identity(Manager *m, const HelperRequest *r) {
+        Later *l = later_new(m, &r->header);
+        int k = l ? pid1_get_unit_exec(m->pid1, r->unit, on_unit_identity, l) : -ENOMEM;
 
         if (k < 0 && l)
                 later_free(l);

@@ -34,7 +34,7 @@ static int check_hello(const void *packet) {
 
 static int check_request(const void *packet) {
         const HelperRequest *r = packet;
-        bool needs_unit = r->header.type == HELPER_GET_UNIT || r->header.type == HELPER_OPEN_UNIT_FILES;
+        bool needs_unit = r->header.type == HELPER_GET_UNIT || r->header.type == HELPER_OPEN_UNIT_FILES || r->header.type == HELPER_GET_IDENTITY;
 
         return unit_valid(r->unit, needs_unit) ? 0 : -EINVAL;
 }
@@ -142,6 +142,7 @@ static const struct {
         [HELPER_ARM] = { { "arm", sizeof(HelperRequest), 0, false }, check_request },
         [HELPER_SET_OPTIONS] = { { "set-options", sizeof(HelperOptions), 0, false }, check_options },
         [HELPER_GET_STATE] = { { "get-state", sizeof(HelperRequest), 0, true }, check_request },
+        [HELPER_GET_IDENTITY] = { { "get-identity", sizeof(HelperRequest), 0, true }, check_request },
         [HELPER_RECORD] = { { "record", sizeof(HelperRecord), 0, true }, check_record },
 };
 

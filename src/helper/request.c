@@ -251,6 +251,10 @@ static int start_scope(Manager *m, const void *request, int fd) {
         return later(request_start_scope(m, request, fd));
 }
 
+static int get_identity(Manager *m, const void *request, int fd) {
+        return later(request_get_identity(m, request));
+}
+
 static int (*const handlers[_HELPER_TYPE_MAX])(Manager *m, const void *request, int fd) = {
         [HELPER_LIST_UNITS] = list_units,
         [HELPER_GET_UNIT] = get_unit,
@@ -273,6 +277,7 @@ static int (*const handlers[_HELPER_TYPE_MAX])(Manager *m, const void *request, 
         [HELPER_ARM] = arm,
         [HELPER_SET_OPTIONS] = set_options,
         [HELPER_GET_STATE] = get_state,
+        [HELPER_GET_IDENTITY] = get_identity,
         [HELPER_RECORD] = record,
 };
 

@@ -9,7 +9,7 @@
 #include "helper/pid1.h"
 #include "util/log.h"
 
-#define PROPERTIES_MAX 16u
+#define PROPERTIES_MAX 24u
 
 typedef struct Property Property;
 
@@ -38,6 +38,7 @@ struct UnitQuery {
 static void query_free(UnitQuery *q) {
         for (size_t i = 0; i < q->paths.n; i++)
                 free(q->paths.paths[i]);
+        free(q->paths.exec);
         for (size_t i = 0; i < ELEMENTSOF(q->calls); i++)
                 sd_bus_slot_unref(q->calls[i].slot);
         free(q);
@@ -240,12 +241,13 @@ static int on_listen(UnitQuery *q, sd_bus_message *m) {
         return k < 0 ? k : sd_bus_message_exit_container(m);
 }
 
-enum { SERVICE = 1 << 0, SOCKET = 1 << 1, SLICE = 1 << 2, SCOPE = 1 << 3, ANY = 0 /* of the interface of all units */ };
+enum { SERVICE = 1 << 0, SOCKET = 1 << 1, SLICE = 1 << 2, SCOPE = 1 << 3, EXEC = 1 << 4 /* of services, when asked for */,
+       ANY = 0 /* of the interface of all units */ };
 
 struct Property {
         const char *name;
         unsigned types;
-        int (*read)(UnitQuery *q, sd_bus_message *m);
+        int (*read)(UnitQuery *q, sd_bus_message *m); /* NULL: unit_exec_read() does it */
 };
 
 static const Property properties[] = {
@@ -263,12 +265,24 @@ static const Property properties[] = {
         { "PrivateNetwork", SERVICE | SOCKET, on_private_network },
         { "NetworkNamespacePath", SERVICE | SOCKET, on_network_namespace },
         { "Listen", SOCKET, on_listen },
+        { "ExecStart", EXEC, NULL },
+        { "RootDirectory", EXEC, NULL },
+        { "RootImage", EXEC, NULL },
+        { "User", EXEC, NULL },
+        { "Group", EXEC, NULL },
+        { "SupplementaryGroups", EXEC, NULL },
+        { "DynamicUser", EXEC, NULL },
+        { "SELinuxContext", EXEC, NULL },
+        { "AppArmorProfile", EXEC, NULL },
 };
+
+_Static_assert(ELEMENTSOF(properties) <= PROPERTIES_MAX, "a call for each");
 
 static int on_property(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         PropertyCall *call = userdata;
         UnitQuery *q = call->query;
-        int k = sd_bus_message_is_method_error(m, NULL) ? -sd_bus_message_get_errno(m) : call->property->read(q, m);
+        const Property *p = call->property;
+        int k = sd_bus_message_is_method_error(m, NULL) ? -sd_bus_message_get_errno(m) : p->read ? p->read(q, m) : unit_exec_read(q->paths.exec, p->name, m);
 
         if (k < 0 && q->error >= 0)
                 q->error = k;
@@ -292,15 +306,17 @@ static const struct UnitType {
 static int query_send(UnitQuery *q, const char *unit) {
         const struct UnitType *type = types;
         _cleanup_free_ char *path = NULL;
+        unsigned wanted;
         int k = sd_bus_path_encode("/org/freedesktop/systemd1/unit", unit, &path);
 
         while (!streq(strrchr(unit, '.'), type->suffix)) /* a valid unit name has one of them */
                 type++;
+        wanted = type->type | (type->type == SERVICE && q->paths.exec ? EXEC : 0);
         for (size_t i = 0; k >= 0 && i < ELEMENTSOF(properties); i++) {
                 const Property *p = &properties[i];
                 PropertyCall *call = &q->calls[i];
 
-                if (p->types != ANY && !(p->types & type->type))
+                if (p->types != ANY && !(p->types & wanted))
                         continue;
                 *call = (PropertyCall) { .query = q, .property = p };
                 k = sd_bus_call_method_async(q->pid1->bus, &call->slot, PID1_NAME, path, "org.freedesktop.DBus.Properties", "Get", on_property, call, "ss",
@@ -310,7 +326,7 @@ static int query_send(UnitQuery *q, const char *unit) {
         return k;
 }
 
-int pid1_get_unit(Pid1 *p, const char *unit, UnitCallback callback, void *userdata) {
+static int query_start(Pid1 *p, const char *unit, UnitExec *exec, UnitCallback callback, void *userdata) {
         UnitQuery *q;
         int k;
 
@@ -321,14 +337,28 @@ int pid1_get_unit(Pid1 *p, const char *unit, UnitCallback callback, void *userda
         q = calloc(1, sizeof(*q));
         if (!q)
                 return -ENOMEM;
-        *q = (UnitQuery) { .pid1 = p, .callback = callback, .userdata = userdata };
+        *q = (UnitQuery) { .pid1 = p, .callback = callback, .userdata = userdata, .paths.exec = exec };
         (void) snprintf(q->unit.unit, sizeof(q->unit.unit), "%s", unit);
         k = query_send(q, unit);
         if (k < 0) {
+                q->paths.exec = NULL; /* still the caller's */
                 query_free(q);
                 return k;
         }
         q->next = p->queries;
         p->queries = q;
         return 0;
+}
+
+int pid1_get_unit(Pid1 *p, const char *unit, UnitCallback callback, void *userdata) {
+        return query_start(p, unit, NULL, callback, userdata);
+}
+
+int pid1_get_unit_exec(Pid1 *p, const char *unit, UnitCallback callback, void *userdata) {
+        _cleanup_free_ UnitExec *exec = calloc(1, sizeof(*exec));
+        int k = exec ? query_start(p, unit, exec, callback, userdata) : -ENOMEM;
+
+        if (k >= 0)
+                TAKE_PTR(exec);
+        return k;
 }

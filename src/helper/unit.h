@@ -7,6 +7,7 @@
 #include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>
 
+#include "helper/unit-exec.h"
 #include "ipc/helper-protocol.h"
 #include "util/macro.h"
 
@@ -14,6 +15,7 @@ typedef struct UnitPaths { /* of one unit */
         char *paths[HELPER_DROPINS_MAX]; /* fragment first, then the drop-ins as PID 1 applies them */
         size_t n;
         int overflow;                    /* there are more */
+        UnitExec *exec;                  /* NULL unless asked for */
 } UnitPaths;
 
 typedef struct Pid1 Pid1;
@@ -38,6 +40,7 @@ DEFINE_CLEANUP(Pid1 *, pid1_free);
 
 /* Each returns 0 and calls back later, or a negative errno and never does. A lost connection answers every query with -ECONNRESET. */
 _must_use_ int pid1_get_unit(Pid1 *p, const char *unit, UnitCallback callback, void *userdata);
+_must_use_ int pid1_get_unit_exec(Pid1 *p, const char *unit, UnitCallback callback, void *userdata); /* with paths->exec */
 _must_use_ int pid1_list_units(Pid1 *p, UnitListCallback callback, void *userdata); /* of the types that can be a processing unit */
 /* A transient scope in trireme.slice with one process, which pidfd names. */
 _must_use_ int pid1_start_scope(Pid1 *p, const char *scope, int pidfd, uint32_t pid, ScopeCallback callback, void *userdata);

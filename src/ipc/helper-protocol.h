@@ -55,6 +55,10 @@ typedef enum HelperType {
         HELPER_RELOADED,        /* HelperReply: event, daemon-reload finished */
         HELPER_SOCKET,          /* HelperSocket */
         HELPER_STATE,           /* HelperState: data, and an event whenever it changed */
+        /* what a unit is: request, then its data */
+        HELPER_GET_IDENTITY,    /* HelperRequest(unit, not a slice). data: HELPER_CREDENTIALS once, HELPER_EXECUTABLE up to twice */
+        HELPER_CREDENTIALS,     /* HelperCredentials */
+        HELPER_EXECUTABLE,      /* HelperExecutable with one descriptor attached, a regular file open for reading */
         _HELPER_TYPE_MAX,
 } HelperType;
 
@@ -206,6 +210,41 @@ typedef struct HelperRecord {
         struct in6_addr saddr, daddr; /* client, server; IPv4 as ::ffff:a.b.c.d, unlike the requests above */
         uint32_t reserved2;
 } HelperRecord;
+
+#define HELPER_PATH_MAX 1024
+#define HELPER_GROUPS_MAX 64u
+#define HELPER_NAME_MAX 256
+
+/* HELPER_FROM_PROCESS: read from the unit's main process (without one, the oldest in its control group), which was in the unit's control group before and after. Else it is
+ * what PID 1 is about to start. */
+typedef enum HelperIdentityFlags {
+        HELPER_FROM_PROCESS = 1 << 0,
+        HELPER_PATH_IS_FILE = 1 << 1,   /* EXECUTABLE: the path leads to this very file */
+        HELPER_DYNAMIC_USER = 1 << 2,   /* CREDENTIALS: DynamicUser= */
+        HELPER_GROUPS_CUT = 1 << 3,     /* CREDENTIALS: there are more supplementary groups */
+} HelperIdentityFlags;
+
+/* From the process: the numbers and labels. Before it: the names as in User=, Group=, SupplementaryGroups= (numbers may stand there, too), empty where not set. */
+typedef struct HelperCredentials {
+        HelperHeader header;
+        uint32_t flags;
+        uint32_t pid;
+        uint32_t uid, gid;                       /* the effective ones */
+        uint32_t n_groups;                       /* of groups, or of group_names */
+        uint32_t reserved;
+        uint32_t groups[HELPER_GROUPS_MAX];
+        char user[HELPER_NAME_MAX], group[HELPER_NAME_MAX];
+        char group_names[HELPER_GROUPS_MAX][64];
+        char selinux[HELPER_NAME_MAX], apparmor[HELPER_NAME_MAX]; /* empty: none, or not known */
+} HelperCredentials;
+
+/* Before the start: the first ExecStart=, if nobody but root can change what stands there (no directory, link or file on the way is writable for others). */
+typedef struct HelperExecutable {
+        HelperHeader header;
+        uint32_t flags;
+        uint32_t pid;
+        char path[HELPER_PATH_MAX];              /* empty: not known */
+} HelperExecutable;
 
 typedef struct HelperOptions {
         HelperHeader header;

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* Who a unit is: the file that its main process executes or is about to, and as whom. Looks and opens; reads nothing but /proc. */
+
+#include "helper/unit-exec.h"
+#include "ipc/helper-protocol.h"
+
+typedef struct Identity {
+        HelperCredentials credentials;       /* headers are the caller's */
+        HelperExecutable executables[2];     /* of the process, of the settings; either may be missing */
+        int fds[2];
+        size_t n_executables;
+} Identity;
+
+/* What cannot be found out is left out. */
+void identity_read(int cgroup_root_fd, const HelperUnit *unit, const UnitExec *exec, Identity *ret);
+void identity_done(Identity *identity);
