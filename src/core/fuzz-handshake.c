@@ -45,7 +45,7 @@ static void check(const Action *a, bool output, const Wire *w) {
                 return;
         if (packet_parse(w->data, w->len, &p) < 0)
                 abort();
-        if (!output && p.protocol == IPPROTO_TCP && (p.flags & TCP_FLAG_SYN) && a->verdict != VERDICT_DENY && p.payload_len > 0)
+        if (!output && p.protocol == IPPROTO_TCP && (p.flags & TCP_FLAG_SYN) && p.payload_len > 0)
                 abort();
 }
 

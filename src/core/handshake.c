@@ -30,6 +30,9 @@ Action action_deny(Handshake *h, const HandshakeInput *in) {
         if (h->deny_drop && in->hook == QUEUE_HOOK_INPUT && !in->loopback)
                 return action_drop(h, DATAPATH_COUNTER_REJECTED);
         h->counters[DATAPATH_COUNTER_REJECTED]++;
+        /* The table's reset acknowledges all that the SYN holds; with our message counted in, the client's TCP would not believe it. */
+        if (in->packet.protocol == IPPROTO_TCP)
+                return action_strip(VERDICT_DENY, &in->packet);
         return action_accept(VERDICT_DENY);
 }
 
