@@ -60,9 +60,13 @@ uint32_t names_number(Names *n, const char *text) {
         if (!text || !text[0])
                 return 0;
         name = malloc(sizeof(*name) + strlen(text) + 1);
-        if (!name || names_grow(n) < 0)
+        if (!name)
                 return 0;
         strcpy(name->text, text);
+        if (names_grow(n) < 0) { /* no room for a new one, but it may be known */
+                slot = tfind(name, &n->tree, name_compare);
+                return slot ? (*slot)->number : 0;
+        }
         slot = tsearch(name, &n->tree, name_compare);
         if (!slot)
                 return 0;
