@@ -32,6 +32,7 @@ static Packet good(uint32_t type) {
                 break;
         case HELPER_GET_UNIT:
         case HELPER_OPEN_UNIT_FILES:
+        case HELPER_GET_IDENTITY:
                 strcpy(p.request.unit, "a.service");
                 break;
         case HELPER_CLOSE_UNIT:

@@ -45,6 +45,7 @@ typedef enum HelperType {
         HELPER_SET_OPTIONS,     /* HelperOptions */
         HELPER_GET_STATE,       /* HelperRequest. data: HELPER_STATE */
         HELPER_RECORD,          /* HelperRecord: one journal entry about a unit (ipc/record.h writes it). journalctl -u shows OBJECT_SYSTEMD_UNIT= of uid 0 only */
+        HELPER_GET_IDENTITY,    /* HelperRequest(unit). data: HELPER_CREDENTIALS once, HELPER_EXECUTABLE up to twice */
         /* data and events, helper -> enforcer */
         HELPER_REPLY,           /* HelperReply */
         HELPER_UNIT,            /* HelperUnit: data, and an event (serial 0) whenever ActiveState or InvocationID changed */
@@ -55,8 +56,6 @@ typedef enum HelperType {
         HELPER_RELOADED,        /* HelperReply: event, daemon-reload finished */
         HELPER_SOCKET,          /* HelperSocket */
         HELPER_STATE,           /* HelperState: data, and an event whenever it changed */
-        /* what a unit is: request, then its data */
-        HELPER_GET_IDENTITY,    /* HelperRequest(unit, not a slice). data: HELPER_CREDENTIALS once, HELPER_EXECUTABLE up to twice */
         HELPER_CREDENTIALS,     /* HelperCredentials */
         HELPER_EXECUTABLE,      /* HelperExecutable with one descriptor attached, a regular file open for reading */
         _HELPER_TYPE_MAX,
