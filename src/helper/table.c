@@ -108,7 +108,7 @@ static uint32_t levels_of_units(const Table *t) {
 
 /* Everything in one transaction, whatever was there: no moment without a table. */
 static int table_install(Table *t) {
-        _cleanup_batch_ NftBatch b;
+        _cleanup_batch_ NftBatch b = {};
         NftRules r = { .batch = &b, .table = TABLE_NAME, .native_queue = t->native_queue };
 
         nft_batch_init(&b);
@@ -159,7 +159,7 @@ static int table_install_again(Table *t) {
 /* Is the expression `queue` there? Asked with a table that vanishes within its own transaction. */
 static int probe_queue(int fd, bool native) {
         static const char name[] = "trireme-probe";
-        _cleanup_batch_ NftBatch b;
+        _cleanup_batch_ NftBatch b = {};
         NftRules r = { .batch = &b, .table = name, .chain = "probe", .native_queue = native };
         struct nftnl_chain *chain = nftnl_chain_alloc();
         struct nlmsghdr *nlh;
@@ -233,7 +233,7 @@ int table_new(int fd, Table **ret) {
 /* ---- changes ---- */
 
 int table_set_unit(Table *t, const TableUnit *unit) {
-        _cleanup_batch_ NftBatch b;
+        _cleanup_batch_ NftBatch b = {};
         TableUnit *old = find(t, unit->cgroup_id);
         const TableUnit *same_index;
         uint32_t levels_before = t->levels;
@@ -278,7 +278,7 @@ int table_set_unit(Table *t, const TableUnit *unit) {
 }
 
 int table_remove_unit(Table *t, uint64_t cgroup_id) {
-        _cleanup_batch_ NftBatch b;
+        _cleanup_batch_ NftBatch b = {};
         TableUnit *u = find(t, cgroup_id), gone;
         uint32_t levels_before = t->levels;
         int k;
@@ -305,7 +305,7 @@ int table_remove_unit(Table *t, uint64_t cgroup_id) {
 }
 
 int table_add_box(Table *t, const Box *box) {
-        _cleanup_batch_ NftBatch b;
+        _cleanup_batch_ NftBatch b = {};
         int n, k = slots_take(&t->slots, box->profile);
 
         if (k < 0)
@@ -328,7 +328,7 @@ int table_add_box(Table *t, const Box *box) {
 }
 
 int table_remove_boxes(Table *t, uint32_t kinds, uint32_t profile) {
-        _cleanup_batch_ NftBatch b;
+        _cleanup_batch_ NftBatch b = {};
         _cleanup_(box_list_done) BoxList kept = { 0 };
         size_t n_gone = 0;
         BoxList old;
@@ -379,7 +379,7 @@ int table_forget_unused_profiles(Table *t) {
 }
 
 int table_add_local(Table *t, const TableLocal *local) {
-        _cleanup_batch_ NftBatch b;
+        _cleanup_batch_ NftBatch b = {};
         int k;
 
         for (size_t i = 0; i < t->n_locals; i++)
@@ -397,7 +397,7 @@ int table_add_local(Table *t, const TableLocal *local) {
 }
 
 int table_forget_local(Table *t, uint32_t client, uint32_t server) {
-        _cleanup_batch_ NftBatch b;
+        _cleanup_batch_ NftBatch b = {};
         size_t kept = 0, n = t->n_locals;
         int k;
 
@@ -422,7 +422,7 @@ int table_forget_local(Table *t, uint32_t client, uint32_t server) {
 }
 
 int table_set_options(Table *t, const TableOptions *options) {
-        _cleanup_batch_ NftBatch b;
+        _cleanup_batch_ NftBatch b = {};
         TableOptions old = t->options;
         int k;
 
