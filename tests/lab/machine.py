@@ -145,6 +145,7 @@ class Machine(Guest):
         with open(PROBE) as probe:
             self.put("/opt/lab/probe", probe.read(), 0o755)
         self.put("/etc/machine-id", "", 0o444)
+        self.put("/etc/hostname", self.name + "\n", 0o644)
         for path, text, mode in self.files:
             self.put(path, text, mode)
 
