@@ -31,6 +31,13 @@ class Result:
         return "'%s' in %.2f s: exit status %s\n%s%s" % (self.command, self.seconds, self.status, self.out[-3000:], self.err[-3000:])
 
 
+class Shell(subprocess.Popen):
+    """A shell in a machine and whatever it started, which hold its pipes: they are killed together."""
+
+    def kill(self):
+        os.killpg(self.pid, signal.SIGKILL)
+
+
 class Guest:
     """What can be done with any machine, however it is run. A subclass has boot(), stop(), and popen(script)."""
 
@@ -47,7 +54,7 @@ class Guest:
             status = process.returncode
         except subprocess.TimeoutExpired:
             process.kill()
-            out, err = process.communicate()
+            out, err = process.communicate(timeout=10)
             status = "none, killed after %d s" % timeout
         result = Result(script, status, out.decode(errors="replace"), err.decode(errors="replace"), time.monotonic() - started)
         if check and status != 0:
@@ -205,8 +212,9 @@ class Machine(Guest):
         call(enter + ["link", "set", "host0", "up"])
 
     def popen(self, script):
-        return subprocess.Popen(["nsenter", "-t", str(self.leader), "-a", "--", "/bin/sh", "-c", script], env=ENVIRONMENT,
-                                preexec_fn=self.join_shell_cgroup, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        return Shell(["nsenter", "-t", str(self.leader), "-a", "--", "/bin/sh", "-c", script], env=ENVIRONMENT,
+                     preexec_fn=self.join_shell_cgroup, start_new_session=True,
+                     stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def console(self):
         with open(os.path.join(self.work, "console"), errors="replace") as file:
