@@ -3,8 +3,10 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 CACHE = os.environ.get("TRIREME_LAB_CACHE", "/var/cache/trireme-lab")
@@ -55,10 +57,12 @@ def enter_namespace(argv):
     comes about, its machines, its bridge and its mounts are gone; what remains, empty control groups, is removed here."""
     os.makedirs(os.path.join(CACHE, "mnt"), exist_ok=True)
     name = "trireme-lab-%d" % os.getpid()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is killed on the way out
     try:
         return subprocess.run(["unshare", "-n", "-m", "-p", "--fork", "--kill-child", "--mount-proc", "--propagation", "private"] + argv,
                               env=dict(os.environ, TRIREME_LAB_CGROUP=name), stdin=subprocess.DEVNULL).returncode
     finally:
+        time.sleep(0.2)  # the kernel reaps the machines' processes after their namespace's first one
         for root in cgroup_roots():
             remove_cgroup(os.path.join(root, name))
 
