@@ -35,6 +35,14 @@ static const struct {
         [REASON_TOO_DEEP] = { "too-deep", "The unit is nested in more slices than the packet rules reach." },
         [REASON_FOREIGN_LISTENER] = { "foreign-listener", "The listening socket was made outside the unit's control group; restart the socket unit." },
         [REASON_INTERNAL] = { "internal", "Something that should not happen did; see the journal." },
+        [REASON_BAD_CERTIFICATE] = { "bad-certificate", "The peer's certificate cannot be used: an Ed25519 or P-256 key that may sign is needed, and nothing weak above it." },
+        [REASON_UNKNOWN_CA] = { "unknown-ca", "The peer's certificate is of no CA in trireme.ca; add the CA, or the intermediate that is missing." },
+        [REASON_CERT_EXPIRED] = { "cert-expired", "The peer's certificate, or a CA above it, is out of its validity; renew it, or compare the clocks." },
+        [REASON_REVOKED] = { "revoked", "The peer's certificate was revoked." },
+        [REASON_CRL_EXPIRED] = { "crl-expired", "The revocation list of the peer's CA is out of date; fetch a new one into trireme.crl and reload." },
+        [REASON_CERT_NO_TAGS] = { "cert-no-tags", "The certificate names no label that its node may assert; issue it with subjectAltName URI names \"trireme:KEY=VALUE\"." },
+        [REASON_CERT_TAGS] = { "cert-tags", "A label is beyond what the certificate lets its node assert; issue one that lists it, or use another label." },
+        [REASON_CERT_HOST] = { "cert-host", "The host name is none of the certificate's DNS names; issue one with it, or leave \"host\" out of AnnounceTags=." },
 };
 
 const char *reason_to_string(Reason reason) {

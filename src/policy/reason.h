@@ -33,6 +33,14 @@ typedef enum Reason {
         REASON_TOO_DEEP,        /* "too-deep": nested deeper than the rules reach */
         REASON_FOREIGN_LISTENER, /* "foreign-listener": PID 1 made the listener outside the unit's cgroup */
         REASON_INTERNAL,        /* "internal" */
+        REASON_BAD_CERTIFICATE, /* "bad-certificate": malformed, a key or signature of a kind that is refused, or too many names */
+        REASON_UNKNOWN_CA,      /* "unknown-ca": the certificate is of no trusted CA */
+        REASON_CERT_EXPIRED,    /* "cert-expired": the certificate, or a CA above it, is out of its validity */
+        REASON_REVOKED,         /* "revoked": the certificate is on a CRL or in DeniedCertificates= */
+        REASON_CRL_EXPIRED,     /* "crl-expired": its issuer has a CRL, but none in date */
+        REASON_CERT_NO_TAGS,    /* "cert-no-tags": the certificate lets its node assert no label */
+        REASON_CERT_TAGS,       /* "cert-tags": a label that the certificate does not let its node assert */
+        REASON_CERT_HOST,       /* "cert-host": @sys:host is none of the certificate's names */
         _REASON_MAX,
         _REASON_INVALID = -22,
 } Reason;
