@@ -134,7 +134,7 @@ def a_unit_that_cannot_be_attached_does_not_start(web):
 
 @case
 def flushing_conntrack_opens_nothing(web, peer, plain):
-    curl_succeeds(peer, web.v4, "app=web")
+    closed_and_open(web, peer, plain)
     web.must("conntrack -F")
     peer.must("conntrack -F")
     closed_and_open(web, peer, plain)
