@@ -65,6 +65,17 @@ def tcp(host, port, **options):
         report("connected" if data else "closed", started, data)
     except OSError as error:
         report(outcome(error), started)
+    else:
+        wait_for_end(sock)
+
+
+def wait_for_end(sock):
+    """Lets the server close first."""
+    try:
+        while sock.recv(4096):
+            pass
+    except OSError:
+        pass
 
 
 def notify():
