@@ -99,29 +99,30 @@ GETTER(get_index) {
         return sd_bus_message_append(reply, "u", ((const Unit *) userdata)->index);
 }
 
-static int append_rules(sd_bus_message *reply, const RuleSet *rules, bool same_label) {
+static int append_rule(const char *text, void *userdata) {
+        return sd_bus_message_append(userdata, "s", text);
+}
+
+static int append_rules(sd_bus_message *reply, const Unit *u, bool connect) {
         int r = sd_bus_message_open_container(reply, 'a', "s");
 
-        if (r >= 0 && same_label)
-                r = sd_bus_message_append(reply, "s", "same-label");
-        for (size_t i = 0; r >= 0 && i < rule_set_size(rules); i++) {
-                _cleanup_free_ char *text = rule_format(rule_set_rule(rules, i));
-
-                r = text ? sd_bus_message_append(reply, "s", text) : -ENOMEM;
-        }
+        if (r >= 0 && u->policy)
+                r = describe_rules(u->policy, connect, append_rule, reply);
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
 GETTER(get_accept) {
-        const Unit *u = userdata;
-
-        return append_rules(reply, u->policy ? u->policy->accept : NULL, u->policy && u->policy->accept_same_label);
+        return append_rules(reply, userdata, false);
 }
 
 GETTER(get_connect) {
+        return append_rules(reply, userdata, true);
+}
+
+GETTER(get_policy) {
         const Unit *u = userdata;
 
-        return append_rules(reply, u->policy ? u->policy->connect : NULL, u->policy && u->policy->connect_same_label);
+        return sd_bus_message_append(reply, "s", u->policy && u->policy->name ? u->policy->name : "");
 }
 
 static int append_acl(sd_bus_message *reply, const AclList *list) {
@@ -187,6 +188,7 @@ const sd_bus_vtable bus_unit_vtable[] = {
         SD_BUS_PROPERTY("ControlGroupId", "t", get_cgroup_id, 0, 0),
         SD_BUS_PROPERTY("InvocationID", "ay", get_invocation_id, 0, 0),
         SD_BUS_PROPERTY("Index", "u", get_index, 0, 0),
+        SD_BUS_PROPERTY("Policy", "s", get_policy, 0, 0),
         SD_BUS_PROPERTY("Accept", "as", get_accept, 0, 0),
         SD_BUS_PROPERTY("Connect", "as", get_connect, 0, 0),
         SD_BUS_PROPERTY("AcceptFrom", "as", get_accept_from, 0, 0),

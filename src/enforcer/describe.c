@@ -5,6 +5,8 @@
 #include <jansson.h>
 #include <stdio.h>
 
+#include "enforcer/identity.h"
+
 static const char *const datapath_counter_names[_DATAPATH_COUNTER_MAX] = {
         [DATAPATH_COUNTER_PACKETS] = "packets",
         [DATAPATH_COUNTER_MALFORMED] = "malformed",
@@ -39,7 +41,7 @@ size_t describe_counters(const Manager *m, Counter ret[static COUNTERS_MAX]) {
 }
 
 const char *unit_tag_origin(const Unit *u, const Tag *t) {
-        return startswith(t->key, TAG_LABEL_PREFIX) ? "label" : "system";
+        return identity_origin(u, t);
 }
 
 static const char *acl_protocol(uint8_t protocol) {
@@ -78,12 +80,35 @@ static int fill_labels(json_t *array, const TagSet *labels) {
         return r;
 }
 
-static int fill_rules(json_t *array, const RuleSet *rules, bool same_label) {
-        int r = same_label ? append_text(array, strdup("same-label")) : 0;
+static int describe_set(const RuleSet *rules, const char *prefix, describe_text_t done, void *userdata) {
+        int r = 0;
 
-        for (size_t i = 0; r >= 0 && i < rule_set_size(rules); i++)
-                r = append_text(array, rule_format(rule_set_rule(rules, i)));
+        for (size_t i = 0; r >= 0 && i < rule_set_size(rules); i++) {
+                _cleanup_free_ char *rule = rule_format(rule_set_rule(rules, i)), *text = NULL;
+
+                if (!rule || asprintf(&text, "%s%s", prefix, rule) < 0)
+                        return -ENOMEM;
+                r = done(text, userdata);
+        }
         return r;
+}
+
+int describe_rules(const UnitPolicy *p, bool connect, describe_text_t done, void *userdata) {
+        const PolicySide side = unit_policy_side(p, connect);
+        int r;
+
+        r = describe_set(side.observed_rejects, "observe reject ", done, userdata);
+        if (r >= 0)
+                r = describe_set(side.rejects, "reject ", done, userdata);
+        if (r >= 0)
+                r = describe_set(side.observed_accepts, "observe ", done, userdata);
+        if (r >= 0)
+                r = describe_set(side.accepts, "", done, userdata);
+        return r >= 0 && side.same_label ? done("same-label", userdata) : r;
+}
+
+static int fill_rule(const char *text, void *userdata) {
+        return append_text(userdata, strdup(text));
 }
 
 static int fill_acl(json_t *array, const AclList *list) {
@@ -101,9 +126,9 @@ static int fill_policy(json_t *o, const UnitPolicy *p) {
         if (r >= 0)
                 r = fill_labels(json_object_get(o, "tags"), &p->tags);
         if (r >= 0)
-                r = fill_rules(json_object_get(o, "accept"), p->accept, p->accept_same_label);
+                r = describe_rules(p, false, fill_rule, json_object_get(o, "accept"));
         if (r >= 0)
-                r = fill_rules(json_object_get(o, "connect"), p->connect, p->connect_same_label);
+                r = describe_rules(p, true, fill_rule, json_object_get(o, "connect"));
         if (r >= 0)
                 r = fill_acl(json_object_get(o, "accept_from"), &p->accept_from);
         if (r >= 0)
@@ -114,8 +139,9 @@ static int fill_policy(json_t *o, const UnitPolicy *p) {
 }
 
 static json_t *unit_to_json(const Unit *u) {
-        json_t *o = json_pack("{s:s s:[] s:s s:s s:s s:s s:s s:I s:i s:[] s:[] s:[] s:[] s:[] s:[]}", "unit", u->name, "labels", "mode", unit_mode_in_force(u),
+        json_t *o = json_pack("{s:s s:[] s:s s:s s:s s:s s:s s:s s:I s:i s:[] s:[] s:[] s:[] s:[] s:[]}", "unit", u->name, "labels", "mode", unit_mode_in_force(u),
                               "state", unit_state_to_string(u->state), "reason", u->reason_text ?: "", "cgroup", u->info.cgroup, "object", u->path,
+                              "policy", u->policy && u->policy->name ? u->policy->name : "",
                               "cgroup_id", (json_int_t) u->info.cgroup_id, "index", (int) u->index, "tags", "accept", "connect", "accept_from", "connect_to", "files");
 
         if (o && u->policy && fill_policy(o, u->policy) < 0) {
@@ -169,9 +195,9 @@ int describe_manager(const Manager *m, char **ret) {
         json_t *o;
 
         /* "o" takes the references also when packing fails */
-        o = json_pack("{s:s s:s s:b s:I s:s s:b s:s s:s s:{s:b s:b} s:b s:o s:o}", "version", TRIREME_VERSION, "hostname", m->hostname, "armed", until == 0,
+        o = json_pack("{s:s s:s s:b s:I s:s s:b s:s s:s s:s s:{s:b s:b} s:b s:o s:o}", "version", TRIREME_VERSION, "hostname", m->hostname, "armed", until == 0,
                       "disarmed_until_usec", until == USEC_INFINITY ? (json_int_t) -1 : (json_int_t) until, "key_mode", key_mode_to_string(m->keys->mode),
-                      "key_is_group_secret", m->keys->mode == KEY_PSK, "key_fault", m->keys->fault ?: "", "config_fault", m->config_fault ?: "",
+                      "key_is_group_secret", m->keys->mode == KEY_PSK, "key_fault", m->keys->fault ?: "", "config_fault", m->config_fault ?: "", "policies_fault", m->policies_fault ?: "",
                       "connected", "helper", (int) m->helper_ready, "datapath", (int) m->datapath_ready, "native_queue", (int) m->helper_state.native_queue,
                       "counters", counters_to_json(m), "units", units_to_json(m));
         return json_to_text(o, ret);

@@ -215,6 +215,7 @@ static void on_message(Link *l, const LinkMessage *msg, void *userdata) {
                         helper_unit_event(m, (const HelperUnit *) msg->header);
                 break;
         case HELPER_RELOADED:
+                manager_reload_policies(m);
                 helper_list_units(m);
                 break;
         case HELPER_STATE:

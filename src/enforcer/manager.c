@@ -16,6 +16,8 @@
 #include "enforcer/end.h"
 #include "enforcer/enforce.h"
 #include "enforcer/helper-client.h"
+#include "enforcer/identity.h"
+#include "enforcer/identity-names.h"
 #include "enforcer/unit-token.h"
 #include "util/fd.h"
 #include "util/log.h"
@@ -40,6 +42,7 @@ static int read_identity(Manager *m) {
                 return log_error_errno(r, "Cannot read the boot id");
         sd_id128_to_string(machine, m->machine_id);
         memcpy(m->node, node.bytes, sizeof(m->node));
+        sd_id128_to_string(node, m->machine);
         if (gethostname(m->hostname, sizeof(m->hostname) - 1) < 0)
                 return log_error_errno(errno, "Cannot read the host name");
         return 0;
@@ -56,6 +59,29 @@ static int load_first_config(Manager *m, const char *root) {
                 return r;
         log_error("The configuration has faults, so every unit is denied:\n%s", m->config_fault);
         return config_init(&m->config);
+}
+
+static int reload_policies(Manager *m) {
+        _cleanup_free_ char *fault = NULL;
+        PolicyBook policies;
+        int r = policies_load(m->config_root, &policies, &fault);
+
+        free(m->policies_fault);
+        m->policies_fault = TAKE_PTR(fault);
+        if (r < 0)
+                return r;
+        policy_book_done(&m->policies);
+        m->policies = policies;
+        return 0;
+}
+
+void manager_reload_policies(Manager *m) {
+        int r = reload_policies(m);
+
+        if (r < 0)
+                log_error_errno(r, "The policies cannot be used, those in force stay in force:\n%s", m->policies_fault ?: "");
+        if (m->ready)
+                manager_update_status(m);
 }
 
 static int load_first_keys(Manager *m, const char *credentials) {
@@ -203,9 +229,15 @@ int manager_new(const ManagerOptions *options, Manager **ret) {
         if (r >= 0)
                 r = load_first_config(m, m->config_root);
         if (r >= 0)
+                manager_reload_policies(m); /* faults deny those units that name a policy */
+        if (r >= 0)
                 r = load_first_keys(m, m->credentials);
         if (r >= 0)
                 r = start_timers(m);
+        if (r >= 0)
+                r = identity_files_new(m->event, options->inspect_fd, identity_file_ready, m, &m->identity_files);
+        if (r >= 0)
+                r = identity_names_new(&m->identity_names);
         if (r >= 0)
                 r = helper_client_start(m, options->helper_fd);
         if (r >= 0)
@@ -234,9 +266,13 @@ Manager *manager_free(Manager *m) {
         peers_free(m->peers);
         names_free(m->rules);
         file_cache_free(m->files);
+        identity_files_free(m->identity_files);
+        identity_names_free(m->identity_names);
         flow_log_done(&m->flows);
         keys_free(m->keys);
         config_done(&m->config);
+        policy_book_done(&m->policies);
+        free(m->policies_fault);
         free(m->config_fault);
         free(m->config_root);
         free(m->credentials);
@@ -277,9 +313,10 @@ void manager_update_status(Manager *m) {
                         n++;
                         n_denied += u->state == UNIT_DENIED;
                 }
-        (void) sd_notifyf(false, "STATUS=%s%u units, %u of them denied everything%s%s%s%s%s",
+        (void) sd_notifyf(false, "STATUS=%s%u units, %u of them denied everything%s%s%s%s%s%s",
                           m->helper_state.disarmed_until_usec ? "DISARMED, everything passes. " : "", n, n_denied,
-                          m->config_fault ? "; configuration faulty" : "", m->keys->mode == KEY_NONE ? "; no usable key: " : "",
+                          m->config_fault ? "; configuration faulty" : "",
+                          m->policies_fault ? "; policies faulty" : "", m->keys->mode == KEY_NONE ? "; no usable key: " : "",
                           m->keys->mode == KEY_NONE ? m->keys->fault : "", m->helper_ready ? "" : "; waiting for the helper",
                           m->datapath_ready ? "" : "; waiting for the datapath");
 }
@@ -291,6 +328,12 @@ static int reload_config(Manager *m, char **ret_text) {
         r = config_load(m->config_root, &config, ret_text);
         if (r < 0)
                 return r;
+        r = reload_policies(m);
+        if (r < 0) {
+                config_done(&config);
+                *ret_text = m->policies_fault ? strdup(m->policies_fault) : NULL;
+                return r;
+        }
         config_done(&m->config);
         m->config = config;
         free(m->config_fault);

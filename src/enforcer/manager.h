@@ -21,7 +21,10 @@
 #include "ipc/datapath-protocol.h"
 #include "ipc/helper-protocol.h"
 #include "policy/config.h"
+#include "policy/policy-json.h"
 
+typedef struct IdentityFiles IdentityFiles;
+typedef struct IdentityNames IdentityNames;
 typedef struct Load Load;
 typedef struct PolkitQuery PolkitQuery;
 
@@ -45,11 +48,14 @@ typedef struct Manager {
         char hostname[256];
         char machine_id[33];
         uint8_t node[16];
+        char machine[33];                /* the same as text: @sys:machine */
         char *credentials, *config_root; /* as given in ManagerOptions */
         char *runtime_directory;         /* NULL: nothing survives a restart */
 
         Config config;
         char *config_fault;              /* not NULL: configuration or key cannot be used, every unit is denied and this is why */
+        PolicyBook policies;             /* of policy.d; swapped whole, and units keep the rules they have until they are evaluated anew */
+        char *policies_fault;            /* not NULL: the files there cannot be used now, this is why */
         Keys *keys;
         Peers *peers;
         Names *rules;
@@ -57,6 +63,8 @@ typedef struct Manager {
         Profile *profiles;
         uint32_t last_profile;
         FileCache *files;
+        IdentityFiles *identity_files;   /* executables */
+        IdentityNames *identity_names;   /* users and groups */
         Load *loads;
         FlowLog flows;
         bool ready;
@@ -68,7 +76,7 @@ typedef struct ManagerOptions {
         const char *credentials;         /* $CREDENTIALS_DIRECTORY, may be NULL */
         const char *runtime_directory;   /* $RUNTIME_DIRECTORY, may be NULL */
         const char *config_root;         /* "" or a prefix to /etc, /run, /usr/lib */
-        int helper_fd, datapath_fd;      /* connected sockets, or -1: the usual paths */
+        int helper_fd, datapath_fd, inspect_fd; /* connected sockets, or -1: the usual paths */
         bool no_bus;
 } ManagerOptions;
 
@@ -82,5 +90,8 @@ void manager_set_ready(Manager *m);
 void manager_update_status(Manager *m);
 void manager_check_settled(Manager *m, bool anyhow);
 
-/* Configuration, keys and every loaded unit once more. -EINVAL: the configuration has faults and the one in force stays in force; *ret_text says which (yours). */
+/* Configuration, keys and every loaded unit once more. -EINVAL: the configuration or the policies have faults
+ * and those in force stay in force; *ret_text says which (yours). */
 _must_use_ int manager_reload(Manager *m, char **ret_text);
+/* The same for policy.d alone. What is wrong with it is logged and stands in the status. */
+void manager_reload_policies(Manager *m);

@@ -170,9 +170,22 @@ const DatapathMessage *world_told(const World *w, DatapathType type, unsigned n)
 
 /* ---- the world ---- */
 
+void world_write_policy(const World *w) {
+        char text[256];
+        FILE *f;
+
+        (void) snprintf(text, sizeof(text), "mkdir -p %s/etc/trireme/policy.d", w->credentials);
+        assert_int_equal(system(text), 0);
+        (void) snprintf(text, sizeof(text), "%s/etc/trireme/policy.d/p.json", w->credentials);
+        f = fopen(text, "we");
+        assert_non_null(f);
+        assert_true(fputs(w->policy, f) >= 0);
+        assert_int_equal(fclose(f), 0);
+}
+
 void world_start(World *w, const char *psk) {
         int helper[2], datapath[2];
-        ManagerOptions options = { .config_root = "/nonexistent", .no_bus = true };
+        ManagerOptions options = { .no_bus = true };
         char path[128];
 
         strcpy(w->credentials, "/tmp/trireme-test-XXXXXX");
@@ -185,11 +198,13 @@ void world_start(World *w, const char *psk) {
                 assert_int_equal(write(fd, psk, strlen(psk)), strlen(psk));
                 close(fd);
         }
+        if (w->policy)
+                world_write_policy(w);
         assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, helper), 0);
         assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, datapath), 0);
         w->helper = helper[1];
         w->datapath = datapath[1];
-        options.credentials = w->credentials;
+        options.credentials = options.config_root = w->credentials;
         options.helper_fd = helper[0];
         options.datapath_fd = datapath[0];
         assert_int_equal(manager_new(&options, &w->m), 0);
@@ -212,11 +227,9 @@ int world_teardown(void **state) {
         manager_free(w->m);
         close(w->helper);
         close(w->datapath);
-        (void) snprintf(path, sizeof(path), "%s/trireme.psk", w->credentials);
-        (void) unlink(path);
-        (void) rmdir(w->credentials);
+        (void) snprintf(path, sizeof(path), "rm -rf '%s'", w->credentials);
         free(w);
-        return 0;
+        return system(path);
 }
 
 HelperUnit make_unit(const char *name, uint64_t cgroup_id, HelperActive active, uint32_t flags) {

@@ -29,7 +29,8 @@ typedef union DatapathMessage {
 typedef struct World {
         Manager *m;
         int helper, datapath;
-        char credentials[64];
+        char credentials[64];             /* and root of the configuration */
+        const char *policy;               /* the one file of policy.d; NULL: none */
         const char *texts[8][2];          /* unit, its one file */
         HelperUnit listed[4];
         size_t n_listed;
@@ -48,6 +49,7 @@ typedef struct World {
 int world_setup(void **state);
 int world_teardown(void **state);
 void world_start(World *w, const char *psk);  /* until both ends are greeted and all is quiet */
+void world_write_policy(const World *w);      /* w->policy, changed meanwhile */
 void world_settle(World *w);                  /* until nobody has anything to say any more */
 void world_wait(World *w, unsigned msec);
 void world_forget(World *w);                  /* what was asked and told so far */

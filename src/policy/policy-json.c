@@ -43,7 +43,7 @@ static void sorted_done(Sorted *s) {
         rule_list_done(&s->observed_accepts);
 }
 
-static void policy_rules_done(PolicyRules *r) {
+void policy_rules_done(PolicyRules *r) {
         rule_set_unref(r->rejects);
         rule_set_unref(r->accepts);
         rule_set_unref(r->observed_rejects);

@@ -10,10 +10,12 @@
 #include "policy/evaluate.h"
 #include "util/macro.h"
 
-/* One direction of a policy. Never NULL once parsed. */
+/* One direction of a policy. Of a parsed file none is NULL. */
 typedef struct PolicyRules {
         RuleSet *rejects, *accepts, *observed_rejects, *observed_accepts;
 } PolicyRules;
+
+void policy_rules_done(PolicyRules *r);
 
 typedef struct NamedPolicy {
         char *name;
