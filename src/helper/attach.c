@@ -104,7 +104,7 @@ static int attached_file(const Manager *m, const char *unit, bool there) {
                 return -errno;
         if (!there)
                 return unlinkat(dir, unit, 0) < 0 && errno != ENOENT ? -errno : 0;
-        fd = openat(dir, unit, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0444);
+        fd = openat(dir, unit, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644); /* again, after a restart: opening 0444 would need a capability */
         if (fd < 0)
                 return -errno;
         close(fd);
