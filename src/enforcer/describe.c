@@ -5,6 +5,8 @@
 #include <jansson.h>
 #include <stdio.h>
 
+#include "enforcer/identity.h"
+
 static const char *const datapath_counter_names[_DATAPATH_COUNTER_MAX] = {
         [DATAPATH_COUNTER_PACKETS] = "packets",
         [DATAPATH_COUNTER_MALFORMED] = "malformed",
@@ -39,7 +41,7 @@ size_t describe_counters(const Manager *m, Counter ret[static COUNTERS_MAX]) {
 }
 
 const char *unit_tag_origin(const Unit *u, const Tag *t) {
-        return startswith(t->key, TAG_LABEL_PREFIX) ? "label" : "system";
+        return identity_origin(u, t);
 }
 
 static const char *acl_protocol(uint8_t protocol) {

@@ -9,6 +9,7 @@
 #include "enforcer/datapath-client.h"
 #include "enforcer/enforce.h"
 #include "enforcer/helper-client.h"
+#include "enforcer/identity.h"
 #include "enforcer/run-labels.h"
 #include "util/log.h"
 
@@ -145,6 +146,7 @@ void enforce_event(Manager *m, const HelperUnit *info) {
         }
         if (info->cgroup_id)
                 u->info = *info;
+        identity_event(m, u);
 }
 
 static void on_unit(Link *l, const LinkMessage *msg, int result, void *userdata) {

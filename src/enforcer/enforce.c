@@ -11,6 +11,7 @@
 #include "enforcer/datapath-client.h"
 #include "enforcer/end.h"
 #include "enforcer/helper-client.h"
+#include "enforcer/identity.h"
 #include "enforcer/record.h"
 #include "enforcer/unit-token.h"
 #include "util/log.h"
@@ -197,6 +198,39 @@ static int unit_put_in_force(Manager *m, Unit *u, UnitPolicy *policy, Denial *de
         return r;
 }
 
+/* Returns 1: it has other tags than before; 0, or a negative errno. */
+static int unit_identify(Manager *m, Unit *u, UnitPolicy *policy) {
+        TagSet tags = {};
+        uint16_t families = 0;
+        int r;
+
+        r = identity_tags(m, &u->info, u->identity, &tags, &families);
+        if (r >= 0)
+                r = unit_policy_identify(policy, &tags, families);
+        tag_set_done(&tags);
+        return r;
+}
+
+void enforce_identity_changed(Manager *m, Unit *u) {
+        _cleanup_(denial_done) Denial denial = {};
+        int r;
+
+        if (!u->policy)
+                return;
+        r = unit_identify(m, u, u->policy);
+        if (r < 0) {
+                log_error_errno(r, "Cannot have all tags of %s, it goes on without those of its processes", u->name);
+                r = unit_policy_identify(u->policy, &(TagSet) {}, 0);
+        }
+        if (r == 0)
+                return;
+        if (r < 0 || unit_put_in_force(m, u, u->policy, &denial) < 0)
+                log_error("%s stays closed", u->name);
+        unit_changed(m, u);
+        if (u->state != UNIT_DENIED)
+                cut_recheck(m, u);
+}
+
 /* Sockets that a unit's earlier life left elsewhere are judged as the unit is, as long as it lives again. */
 static void enforce_remnants(Manager *m, const char *name, UnitPolicy *policy, const Denial *denial) {
         for (Unit *u = m->units.first; u; u = u->next) {
@@ -272,6 +306,13 @@ static void labelled(Manager *m, const HelperUnit *info, LoadResult *result) {
                 if (result->attach)
                         helper_attach_done(m, info->unit, r < 0 ? r : -ENOENT, "the enforcer cannot take this unit");
                 return;
+        }
+        if (result->policy) {
+                r = identity_set(m, u, result->identity);
+                if (r >= 0)
+                        r = unit_identify(m, u, result->policy);
+                if (r < 0)
+                        log_error_errno(r, "Cannot have all tags of %s", u->name);
         }
         enforce_remnants(m, u->name, result->policy, &denial);
         if (!result->attach && !(info->flags & HELPER_UNIT_ATTACHED))

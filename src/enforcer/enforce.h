@@ -19,4 +19,5 @@ void enforce_listed(Manager *m);                                        /* all l
 _must_use_ int enforce_set_mode(Manager *m, Unit *u, UnitMode mode);    /* DEFAULT ends the override. -EINVAL: denied for its settings */
 void enforce_refresh_all(Manager *m);                                   /* keys changed: states and tokens anew */
 void enforce_refresh_tokens(Manager *m);                                /* time passed: the same tokens with new dates */
+void enforce_identity_changed(Manager *m, Unit *u);                     /* perhaps: its tags anew */
 void enforce_profile_ready(Manager *m, const Profile *p);                /* or failed: its units can be enforced, or must be denied */

@@ -210,7 +210,7 @@ static void on_unit(Link *l, const LinkMessage *msg, int result, void *userdata)
 
 static int who_from_labels(Explain *e, Who *w, const char *text, const char **ret_fault) {
         _cleanup_(unit_policy_unrefp) UnitPolicy *policy = NULL;
-        const UnitFacts facts = { .unit = "", .triggers = "", .hostname = e->manager->hostname };
+        const UnitFacts facts = { .unit = "", .triggers = "", .hostname = e->manager->hostname, .machine = e->manager->machine };
         UnitSettings settings = { .labelled = true };
         int r;
 

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A load walks over names, one after the other: the unit; the service it triggers, if the unit itself says nothing; then, only if there is something to inherit to,
- * the slices above. Each is one question to the helper, which opens the files in PID 1's order. */
+ * the slices above. Each is one question to the helper, which opens the files in PID 1's order. The last question is who the unit is. */
 #include "enforcer/load.h"
 
 #include <errno.h>
 #include <stdio.h>
 
 #include "enforcer/helper-client.h"
+#include "enforcer/identity-tags.h"
 #include "enforcer/run-labels.h"
 #include "util/log.h"
 #include "util/utf8.h"
@@ -131,7 +132,7 @@ static int load_deny_unknown_policy(Load *l) {
 static int load_make_policy(Load *l) {
         const UnitSettings *slices[SLICES_MAX];
         const UnitFacts facts = {
-                .unit = l->info.unit, .triggers = l->info.triggers, .hostname = l->manager->hostname,
+                .unit = l->info.unit, .triggers = l->info.triggers, .hostname = l->manager->hostname, .machine = l->manager->machine,
                 .policy = l->own.policy ? policy_book_find(&l->manager->policies, l->own.policy) : NULL,
         };
         int r;
@@ -150,12 +151,49 @@ static int load_make_policy(Load *l) {
         return l->result.text ? 0 : -ENOMEM;
 }
 
+static int load_identify(Load *l, const IdentityFacts *facts) {
+        TagSet tags = {};
+        uint16_t families;
+        int r;
+
+        l->result.identity = facts;
+        r = identity_tags_make(l->manager, &l->info, facts, &tags, &families);
+        if (r >= 0)
+                r = unit_policy_identify(l->result.policy, &tags, families);
+        tag_set_done(&tags);
+        return r == -E2BIG ? 0 : r; /* rules that need more than the settings do not hold */
+}
+
+/* What cannot be found out of the unit's processes is in no tag, and no reason not to start it. */
+static void on_identity(Manager *m, int result, const IdentityFacts *facts, void *userdata) {
+        Load *l = userdata;
+
+        if (result < 0 && result != -ECONNRESET) {
+                log_warning_errno(result, "Cannot find out what %s executes", l->info.unit);
+                result = 0;
+        }
+        if (result >= 0)
+                result = load_identify(l, facts);
+        load_finish(l, MIN(result, 0));
+}
+
+static void load_finish_labelled(Load *l) {
+        int r = load_make_policy(l);
+
+        if (r >= 0 && l->result.policy) {
+                r = identity_can_ask(&l->info) ? identity_ask(l->manager, &l->info, on_identity, l) : load_identify(l, NULL);
+                if (r >= 0 && identity_can_ask(&l->info))
+                        return;
+        }
+        load_finish(l, MIN(r, 0));
+}
+
 static void load_next_slice(Load *l, const char *below) {
         char parent[HELPER_UNIT_NAME_MAX];
         int r;
 
         if (!slice_parent(below, parent) || l->n_slices >= SLICES_MAX) {
-                load_finish(l, load_make_policy(l));
+                load_finish_labelled(l);
                 return;
         }
         r = load_ask(l, parent);
@@ -169,7 +207,7 @@ static void load_first_slice(Load *l) {
         l->result.labelled = true;
         l->at_slices = true;
         if (!l->info.slice[0]) { /* the root slice itself */
-                load_finish(l, load_make_policy(l));
+                load_finish_labelled(l);
                 return;
         }
         r = load_ask(l, l->info.slice);

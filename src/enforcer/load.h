@@ -3,12 +3,14 @@
 
 /* Reads a unit's settings: its own files, those of the service it triggers, those of the slices above, all of them as PID 1 applied them. */
 
+#include "enforcer/identity.h"
 #include "enforcer/manager.h"
 
 typedef struct LoadResult {
         int error;               /* negative errno: could not be read (helper gone, no memory) */
         bool labelled;
         UnitPolicy *policy;      /* labelled and readable. Take a reference to keep it */
+        const IdentityFacts *identity; /* who it is; its tags are in policy. NULL: a slice, or not known */
         Reason reason;           /* labelled but not: BAD_SETTINGS, TOO_BIG */
         char *text;              /* ... and why, with file and line */
         bool attach;             /* as given to load_start(), or by one that this one replaced */

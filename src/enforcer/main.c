@@ -14,6 +14,7 @@ static int run(void) {
                 .config_root = "",
                 .helper_fd = -1,
                 .datapath_fd = -1,
+                .inspect_fd = -1,
         };
         _cleanup_(manager_freep) Manager *m = NULL;
         int r;

@@ -16,6 +16,8 @@
 #include "enforcer/end.h"
 #include "enforcer/enforce.h"
 #include "enforcer/helper-client.h"
+#include "enforcer/identity.h"
+#include "enforcer/identity-names.h"
 #include "enforcer/unit-token.h"
 #include "util/fd.h"
 #include "util/log.h"
@@ -40,6 +42,7 @@ static int read_identity(Manager *m) {
                 return log_error_errno(r, "Cannot read the boot id");
         sd_id128_to_string(machine, m->machine_id);
         memcpy(m->node, node.bytes, sizeof(m->node));
+        sd_id128_to_string(node, m->machine);
         if (gethostname(m->hostname, sizeof(m->hostname) - 1) < 0)
                 return log_error_errno(errno, "Cannot read the host name");
         return 0;
@@ -232,6 +235,10 @@ int manager_new(const ManagerOptions *options, Manager **ret) {
         if (r >= 0)
                 r = start_timers(m);
         if (r >= 0)
+                r = identity_files_new(m->event, options->inspect_fd, identity_file_ready, m, &m->identity_files);
+        if (r >= 0)
+                r = identity_names_new(&m->identity_names);
+        if (r >= 0)
                 r = helper_client_start(m, options->helper_fd);
         if (r >= 0)
                 r = datapath_client_start(m, options->datapath_fd);
@@ -259,6 +266,8 @@ Manager *manager_free(Manager *m) {
         peers_free(m->peers);
         names_free(m->rules);
         file_cache_free(m->files);
+        identity_files_free(m->identity_files);
+        identity_names_free(m->identity_names);
         flow_log_done(&m->flows);
         keys_free(m->keys);
         config_done(&m->config);

@@ -23,6 +23,8 @@
 #include "policy/config.h"
 #include "policy/policy-json.h"
 
+typedef struct IdentityFiles IdentityFiles;
+typedef struct IdentityNames IdentityNames;
 typedef struct Load Load;
 typedef struct PolkitQuery PolkitQuery;
 
@@ -46,6 +48,7 @@ typedef struct Manager {
         char hostname[256];
         char machine_id[33];
         uint8_t node[16];
+        char machine[33];                /* the same as text: @sys:machine */
         char *credentials, *config_root; /* as given in ManagerOptions */
         char *runtime_directory;         /* NULL: nothing survives a restart */
 
@@ -60,6 +63,8 @@ typedef struct Manager {
         Profile *profiles;
         uint32_t last_profile;
         FileCache *files;
+        IdentityFiles *identity_files;   /* executables */
+        IdentityNames *identity_names;   /* users and groups */
         Load *loads;
         FlowLog flows;
         bool ready;
@@ -71,7 +76,7 @@ typedef struct ManagerOptions {
         const char *credentials;         /* $CREDENTIALS_DIRECTORY, may be NULL */
         const char *runtime_directory;   /* $RUNTIME_DIRECTORY, may be NULL */
         const char *config_root;         /* "" or a prefix to /etc, /run, /usr/lib */
-        int helper_fd, datapath_fd;      /* connected sockets, or -1: the usual paths */
+        int helper_fd, datapath_fd, inspect_fd; /* connected sockets, or -1: the usual paths */
         bool no_bus;
 } ManagerOptions;
 

@@ -185,7 +185,7 @@ void world_write_policy(const World *w) {
 
 void world_start(World *w, const char *psk) {
         int helper[2], datapath[2];
-        ManagerOptions options = { .no_bus = true };
+        ManagerOptions options = { .no_bus = true, .inspect_fd = -1 };
         char path[128];
 
         strcpy(w->credentials, "/tmp/trireme-test-XXXXXX");

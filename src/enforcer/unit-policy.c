@@ -3,21 +3,18 @@
 
 #include <errno.h>
 
-/* The families this version can find out. A token announces only what it was allowed to and what it holds. */
-#define FAMILIES_KNOWN (TAG_FAMILY_BIT(TAG_FAMILY_LABELS) | TAG_FAMILY_BIT(TAG_FAMILY_UNIT) | TAG_FAMILY_BIT(TAG_FAMILY_HOST))
+#define FAMILIES_OF_SETTINGS \
+        ((uint16_t) (TAG_FAMILY_BIT(TAG_FAMILY_LABELS) | TAG_FAMILY_BIT(TAG_FAMILY_UNIT) | TAG_FAMILY_BIT(TAG_FAMILY_HOST) | TAG_FAMILY_BIT(TAG_FAMILY_MACHINE)))
 
-static int add_system_tags(UnitPolicy *p, const UnitFacts *facts) {
-        int r = 0;
+static int add_system_tags(TagSet *tags, const UnitFacts *facts) {
+        int r = facts->unit[0] ? tag_set_add(tags, "@sys:unit", facts->unit) : 0;
 
-        if (p->families & TAG_FAMILY_BIT(TAG_FAMILY_UNIT) && facts->unit[0]) {
-                r = tag_set_add(&p->tags, "@sys:unit", facts->unit);
-                /* What a socket unit accepts is its service's: peers name the service. */
-                if (r >= 0 && facts->triggers[0])
-                        r = tag_set_add(&p->tags, "@sys:unit", facts->triggers);
-        }
-        if (r >= 0 && p->families & TAG_FAMILY_BIT(TAG_FAMILY_HOST))
-                r = tag_set_add(&p->tags, "@sys:host", facts->hostname);
-        return r;
+        /* What a socket unit accepts is its service's: peers name the service. */
+        if (r >= 0 && facts->triggers[0])
+                r = tag_set_add(tags, "@sys:unit", facts->triggers);
+        if (r >= 0)
+                r = tag_set_add(tags, "@sys:host", facts->hostname);
+        return r < 0 || !facts->machine ? r : tag_set_add(tags, "@sys:machine", facts->machine);
 }
 
 /* The unit's own rules replace what its policy accepts, never what that rejects. */
@@ -51,14 +48,16 @@ static int unit_policy_fill(UnitPolicy *p, UnitSettings *own, const UnitSettings
         int r;
 
         p->mode = own->mode == UNIT_MODE_DEFAULT ? config->mode : own->mode;
-        p->families = config->announce & FAMILIES_KNOWN;
+        p->announce = config->announce;
         p->accept_same_label = same_label && !own->accept_set;
         p->connect_same_label = same_label && !own->connect_set;
         r = unit_labels_inherit(own, slices, n_slices, &p->labels);
-        if (r >= 0 && p->families & TAG_FAMILY_BIT(TAG_FAMILY_LABELS))
-                r = tag_set_merge(&p->tags, &p->labels);
         if (r >= 0)
-                r = add_system_tags(p, facts);
+                r = tag_set_merge(&p->settings_tags, &p->labels);
+        if (r >= 0)
+                r = add_system_tags(&p->settings_tags, facts);
+        if (r >= 0)
+                r = unit_policy_identify(p, &(TagSet) {}, 0);
         if (r >= 0)
                 r = take_rules(&own->accept, own->accept_set, policy ? &policy->accept : NULL, &p->accept);
         if (r >= 0)
@@ -95,6 +94,7 @@ UnitPolicy *unit_policy_unref(UnitPolicy *p) {
         if (!p || --p->n_ref > 0)
                 return NULL;
         tag_set_done(&p->labels);
+        tag_set_done(&p->settings_tags);
         tag_set_done(&p->tags);
         policy_rules_done(&p->accept);
         policy_rules_done(&p->connect);
@@ -106,6 +106,26 @@ UnitPolicy *unit_policy_unref(UnitPolicy *p) {
         free(p->name);
         free(p);
         return NULL;
+}
+
+int unit_policy_identify(UnitPolicy *p, const TagSet *identity, uint16_t families) {
+        TagSet tags = {};
+        bool changed;
+        int r;
+
+        r = tag_set_merge(&tags, &p->settings_tags);
+        if (r >= 0)
+                r = tag_set_merge(&tags, identity);
+        if (r < 0) {
+                tag_set_done(&tags);
+                return r;
+        }
+        families |= FAMILIES_OF_SETTINGS;
+        changed = families != p->families || !tag_set_equal(&tags, &p->tags);
+        tag_set_done(&p->tags);
+        p->tags = tags;
+        p->families = families;
+        return changed;
 }
 
 int unit_policy_add_file(UnitPolicy *p, const char *path) {
@@ -159,7 +179,7 @@ static bool rules_equal(const PolicyRules *a, const PolicyRules *b) {
 }
 
 bool unit_policy_same_tags(const UnitPolicy *a, const UnitPolicy *b) {
-        return a->mode == b->mode && a->families == b->families && a->accept_same_label == b->accept_same_label &&
+        return a->mode == b->mode && a->families == b->families && a->announce == b->announce && a->accept_same_label == b->accept_same_label &&
                a->connect_same_label == b->connect_same_label && tag_set_equal(&a->tags, &b->tags) && tag_set_equal(&a->labels, &b->labels) &&
                rules_equal(&a->accept, &b->accept) && rules_equal(&a->connect, &b->connect);
 }

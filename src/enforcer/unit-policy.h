@@ -2,7 +2,7 @@
 #pragma once
 
 /* What a unit's settings, those of its slices and the configuration come to: its tags, its rules, its access lists. Immutable once made, so a decision
- * uses one version from start to end. Pure. */
+ * uses one version from start to end; only its tags change, as the unit's processes do. Pure. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -17,8 +17,10 @@ typedef struct UnitPolicy {
         unsigned n_ref;
         UnitMode mode;                /* never UNIT_MODE_DEFAULT */
         TagSet labels;                /* with the inherited ones */
-        TagSet tags;                  /* what the unit's token says: labels and the announced families of system tags */
-        uint16_t families;            /* announced */
+        TagSet settings_tags;         /* labels, and what the unit's name and host say */
+        TagSet tags;                  /* these and those of its identity: unit_policy_identify() */
+        uint16_t families;            /* those of which all tags are known: what a unit of this host may judge by */
+        uint16_t announce;            /* AnnounceTags=: what travels */
         PolicyRules accept, connect;  /* NULL: no rule */
         bool accept_same_label, connect_same_label; /* the default policy holds for that direction */
         AclList accept_from, connect_to;
@@ -30,6 +32,7 @@ typedef struct UnitFacts {
         const char *unit;             /* "": labels alone, for explanations */
         const char *triggers;         /* the service a socket unit triggers, or "" */
         const char *hostname;
+        const char *machine;          /* @sys:machine; NULL: none */
         const NamedPolicy *policy;    /* TriremePolicy=, NULL: the default policy. Its rules are shared, so it need not outlive the call */
 } UnitFacts;
 
@@ -38,6 +41,9 @@ _must_use_ int unit_policy_new(UnitSettings *own, const UnitSettings *const *sli
 UnitPolicy *unit_policy_ref(UnitPolicy *p);
 UnitPolicy *unit_policy_unref(UnitPolicy *p);
 DEFINE_CLEANUP(UnitPolicy *, unit_policy_unref);
+
+/* Replaces the tags of the unit's identity and their families. 1: other ones than before; 0; -E2BIG, -EINVAL, -ENOMEM: as before. */
+_must_use_ int unit_policy_identify(UnitPolicy *p, const TagSet *identity, uint16_t families);
 
 _must_use_ int unit_policy_add_file(UnitPolicy *p, const char *path);
 

@@ -19,16 +19,25 @@ static int unit_id(const Unit *u, uint8_t ret[static 16]) {
         return r;
 }
 
+static bool travels(const UnitPolicy *p, const Tag *tag) {
+        int family = tag_family(tag->key);
+
+        return family >= 0 && (p->families & p->announce & TAG_FAMILY_BIT(family));
+}
+
 /* The longest tags first are what a person should look at. */
 static char *too_big_text(const UnitPolicy *p) {
         const Tag *longest = NULL;
-        size_t size = TOKEN_FIXED_SIZE + TOKEN_MAC_SIZE, longest_size = 0;
+        size_t size = TOKEN_FIXED_SIZE + TOKEN_MAC_SIZE, longest_size = 0, n_tags = 0;
         _cleanup_free_ char *name = NULL;
         char *text;
 
         for (size_t i = 0; i < p->tags.n_tags; i++) {
                 size_t n = 2 + strlen(p->tags.tags[i].key) + strlen(p->tags.tags[i].value);
 
+                if (!travels(p, &p->tags.tags[i]))
+                        continue;
+                n_tags++;
                 size += n;
                 if (n > longest_size) {
                         longest_size = n;
@@ -36,24 +45,25 @@ static char *too_big_text(const UnitPolicy *p) {
                 }
         }
         name = longest ? tag_format(longest) : NULL;
-        if (asprintf(&text, "%zu tags need %zu bytes of a token's %u; the longest is %s", p->tags.n_tags, size, TOKEN_SIZE_MAX, name ?: "?") < 0)
+        if (asprintf(&text, "%zu tags need %zu bytes of a token's %u; the longest is %s", n_tags, size, TOKEN_SIZE_MAX, name ?: "?") < 0)
                 return NULL;
         return text;
 }
 
-static void token_fill_tags(Token *t, const TagSet *tags) {
-        for (size_t i = 0; i < tags->n_tags; i++) {
-                const Tag *tag = &tags->tags[i];
+static void token_fill_tags(Token *t, const UnitPolicy *p) {
+        for (size_t i = 0; i < p->tags.n_tags; i++) {
+                const Tag *tag = &p->tags.tags[i];
 
-                t->tags[i] = (TokenTag) { .key = tag->key, .value = tag->value, .key_len = (uint8_t) strlen(tag->key), .value_len = (uint8_t) strlen(tag->value) };
+                if (travels(p, tag))
+                        t->tags[t->n_tags++] = (TokenTag) { .key = tag->key, .value = tag->value, .key_len = (uint8_t) strlen(tag->key),
+                                                            .value_len = (uint8_t) strlen(tag->value) };
         }
-        t->n_tags = (uint16_t) tags->n_tags;
 }
 
 int unit_token_make(Unit *u, const Keys *keys, const uint8_t *node, const PeerTime *time, char **ret_text) {
         Token t = {
                 .mode = TOKEN_PSK,
-                .families = u->policy->families,
+                .families = u->policy->families & u->policy->announce,
                 .key_id = keys->psk.key_id,
                 .valid_from_sec = time->now_sec,
                 .valid_until_sec = time->now_sec + UNIT_TOKEN_LIFE_SEC,
@@ -63,7 +73,7 @@ int unit_token_make(Unit *u, const Keys *keys, const uint8_t *node, const PeerTi
 
         memcpy(t.node, node, sizeof(t.node));
         memcpy(t.node_dh, keys->dh.public_key, sizeof(t.node_dh));
-        token_fill_tags(&t, &u->policy->tags);
+        token_fill_tags(&t, u->policy);
         r = unit_id(u, t.unit);
         if (r < 0)
                 return r;

@@ -6,6 +6,8 @@
 
 #include <systemd/sd-bus.h>
 
+#include "enforcer/identity.h"
+
 const char *unit_state_to_string(UnitState state) {
         static const char *const names[_UNIT_STATE_MAX] = { [UNIT_DENIED] = "denied", [UNIT_ENFORCING] = "enforcing", [UNIT_OBSERVING] = "observing" };
 
@@ -20,6 +22,7 @@ static int unit_compare(const void *a, const void *b) {
 static void unit_destroy(Unit *u) {
         free(u->path);
         free(u->reason_text);
+        identity_free(u->identity);
         unit_policy_unref(u->policy);
         free(u);
 }

@@ -15,6 +15,7 @@
 #include "util/macro.h"
 #include "wire/token.h"
 
+typedef struct Identity Identity;
 typedef struct Profile Profile;
 
 typedef enum UnitState { UNIT_DENIED, UNIT_ENFORCING, UNIT_OBSERVING, _UNIT_STATE_MAX } UnitState;
@@ -39,6 +40,7 @@ typedef struct Unit {
         char *reason_text;
         UnitMode mode_override;        /* SetMode(); UNIT_MODE_DEFAULT: none */
         UnitPolicy *policy;            /* NULL: settings could not be had */
+        Identity *identity;            /* who it is beyond its settings; NULL: not asked for yet */
         Profile *profile;              /* ACLs, NULL: none */
         Profile *retired;              /* the one before, which the kernel uses until the helper has answered */
         uint16_t token_len;            /* 0: no token */

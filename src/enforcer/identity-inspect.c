@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "enforcer/identity-inspect.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+
+#include "enforcer/link.h"
+#include "util/fd.h"
+#include "util/log.h"
+
+typedef struct Question {
+        struct Question *next;
+        Inspector *inspector;
+        InspectType type;
+        int fd;
+        unsigned n_tries;
+        bool asked;
+        InspectHeader *data;   /* came ahead of the reply */
+        inspect_answer_t answer;
+        void *userdata;
+} Question;
+
+struct Inspector {
+        Link *link;
+        Question *questions;
+        unsigned n_questions;
+        bool ending;
+};
+
+static void question_finish(Question *q, int result) {
+        Inspector *i = q->inspector;
+
+        for (Question **p = &i->questions; *p; p = &(*p)->next)
+                if (*p == q) {
+                        *p = q->next;
+                        break;
+                }
+        i->n_questions--;
+        if (result >= 0 && !q->data)
+                result = -ENODATA;
+        q->answer(result < 0 ? NULL : q->data, result, q->userdata);
+        free(q->data);
+        closep(&q->fd);
+        free(q);
+}
+
+static size_t data_size(InspectType question) {
+        return question == INSPECT_HASH ? sizeof(InspectHashed) : sizeof(InspectProgramInfo);
+}
+
+static void on_answer(Link *l, const LinkMessage *msg, int result, void *userdata) {
+        Question *q = userdata;
+
+        if (msg) {
+                uint32_t type = q->type == INSPECT_HASH ? INSPECT_HASHED : INSPECT_PROGRAM_INFO;
+
+                if (q->data || msg->header->type != type || msg->len != data_size(q->type))
+                        return;
+                q->data = malloc(msg->len);
+                if (q->data)
+                        memcpy(q->data, msg->header, msg->len);
+                return;
+        }
+        q->asked = false;
+        if (result == -ECONNRESET && !q->inspector->ending && q->n_tries < INSPECT_TRIES) { /* on_state() asks it again */
+                free(q->data);
+                q->data = NULL;
+                return;
+        }
+        question_finish(q, result);
+}
+
+static int question_ask(Question *q) {
+        InspectHeader h = { .type = q->type };
+        int r;
+
+        if (!link_is_connected(q->inspector->link))
+                return 0; /* later */
+        r = link_request(q->inspector->link, &h, sizeof(h), q->fd, on_answer, q);
+        if (r < 0)
+                return r;
+        q->asked = true;
+        q->n_tries++;
+        return 0;
+}
+
+static void on_message(Link *l, const LinkMessage *msg, void *userdata) {
+        log_debug("An answer without a question from the inspection");
+}
+
+static void on_state(Link *l, bool connected, void *userdata) {
+        Inspector *i = userdata;
+
+        if (!connected)
+                return;
+        for (Question *q = i->questions, *next; q; q = next) {
+                int r = q->asked ? 0 : question_ask(q);
+
+                next = q->next;
+                if (r < 0)
+                        question_finish(q, r);
+        }
+}
+
+int inspector_new(sd_event *event, int fd, Inspector **ret) {
+        _cleanup_(inspector_freep) Inspector *i = calloc(1, sizeof(*i));
+        LinkConfig config = {
+                .name = "the inspection", .path = INSPECT_SOCKET_PATH, .message_max = sizeof(InspectProgramInfo), .reply_type = INSPECT_REPLY,
+                .on_message = on_message, .on_state = on_state, .userdata = i,
+        };
+        int r;
+
+        if (!i)
+                return -ENOMEM;
+        r = fd >= 0 ? link_new_fd(event, &config, fd, &i->link) : link_new(event, &config, &i->link);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(i);
+        return 0;
+}
+
+Inspector *inspector_free(Inspector *i) {
+        if (!i)
+                return NULL;
+        i->ending = true;
+        i->link = link_free(i->link);
+        while (i->questions)
+                question_finish(i->questions, -ECONNRESET);
+        free(i);
+        return NULL;
+}
+
+int inspector_ask(Inspector *i, InspectType type, int fd, inspect_answer_t answer, void *userdata) {
+        Question *q;
+        int r;
+
+        if (i->n_questions >= INSPECT_WAITING_MAX)
+                return -ENOBUFS;
+        q = calloc(1, sizeof(*q));
+        if (!q)
+                return -ENOMEM;
+        *q = (Question) { .inspector = i, .type = type, .answer = answer, .userdata = userdata };
+        q->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+        if (q->fd < 0) {
+                r = -errno;
+                free(q);
+                return r;
+        }
+        r = question_ask(q);
+        if (r < 0) {
+                closep(&q->fd);
+                free(q);
+                return r;
+        }
+        q->next = i->questions;
+        i->questions = q;
+        i->n_questions++;
+        return 0;
+}

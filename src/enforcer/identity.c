@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "enforcer/identity.h"
+
+#include <errno.h>
+#include <linux/fsverity.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+
+#include "enforcer/enforce.h"
+#include "enforcer/helper-client.h"
+#include "enforcer/identity-tags.h"
+#include "util/log.h"
+
+/* Wrappers execute their program within milliseconds of a start, and nothing tells when. Later a look a minute finds what changed. */
+#define LOOK_FIRST_USEC (20 * USEC_PER_MSEC)
+#define LOOK_LAST_USEC (60 * USEC_PER_SEC)
+
+struct Identity {
+        Manager *manager;
+        Unit *unit;
+        sd_event_source *timer;
+        usec_t delay_usec;
+        bool asking, again;
+        IdentityFacts facts;
+};
+
+/* ---- asking the helper ---- */
+
+typedef struct Query {
+        Manager *manager;
+        identity_answer_t answer;
+        void *userdata;
+        IdentityFacts facts;
+} Query;
+
+/* A socket unit is who the service is that it starts. */
+static const char *unit_to_ask(const HelperUnit *info) {
+        const char *dot = strrchr(info->triggers, '.');
+
+        return dot && streq(dot, ".service") && !strstr(info->triggers, "@.") ? info->triggers : info->unit;
+}
+
+bool identity_can_ask(const HelperUnit *info) {
+        const char *dot = strrchr(unit_to_ask(info), '.');
+
+        return dot && (streq(dot, ".service") || streq(dot, ".scope"));
+}
+
+/* fsverity.rst: the measurement of a file without it is ENODATA, of a file system without it ENOTTY or EOPNOTSUPP. */
+static void measure_verity(int fd, char ret[static IDENTITY_VERITY_MAX]) {
+        union { struct fsverity_digest head; uint8_t space[sizeof(struct fsverity_digest) + 64]; } d = { .head.digest_size = 64 };
+        size_t n;
+
+        ret[0] = '\0';
+        if (ioctl(fd, FS_IOC_MEASURE_VERITY, &d) < 0 || d.head.digest_size > 64)
+                return;
+        n = (size_t) snprintf(ret, IDENTITY_VERITY_MAX, "%s:", d.head.digest_algorithm == FS_VERITY_HASH_ALG_SHA512 ? "sha512" : "sha256");
+        for (size_t i = 0; i < d.head.digest_size; i++)
+                n += (size_t) snprintf(ret + n, IDENTITY_VERITY_MAX - n, "%02x", d.head.digest[i]);
+}
+
+static void take_executable(Query *q, const HelperExecutable *e, int fd) {
+        IdentityFile *f = e->flags & HELPER_FROM_PROCESS ? &q->facts.process : &q->facts.start;
+        int r = file_key_of(fd, &f->key);
+
+        if (r >= 0)
+                r = identity_files_look(q->manager->identity_files, fd, &f->key);
+        if (r < 0) {
+                log_warning_errno(r, "Cannot look at an executable");
+                return;
+        }
+        f->known = true;
+        f->pid = e->pid;
+        f->path_known = (e->flags & HELPER_PATH_IS_FILE) && memchr(e->path, '\0', sizeof(e->path));
+        if (f->path_known)
+                strcpy(f->path, e->path);
+        measure_verity(fd, f->verity);
+}
+
+static bool credentials_valid(const HelperCredentials *c) {
+        if (c->n_groups > HELPER_GROUPS_MAX || !memchr(c->user, '\0', sizeof(c->user)) || !memchr(c->group, '\0', sizeof(c->group)) ||
+            !memchr(c->selinux, '\0', sizeof(c->selinux)) || !memchr(c->apparmor, '\0', sizeof(c->apparmor)))
+                return false;
+        for (size_t i = 0; i < HELPER_GROUPS_MAX; i++)
+                if (!memchr(c->group_names[i], '\0', sizeof(c->group_names[i])))
+                        return false;
+        return true;
+}
+
+static void on_answer(Link *l, const LinkMessage *msg, int result, void *userdata) {
+        Query *q = userdata;
+
+        if (!msg) {
+                q->answer(q->manager, result, result < 0 ? NULL : &q->facts, q->userdata);
+                free(q);
+                return;
+        }
+        if (msg->header->type == HELPER_CREDENTIALS && msg->len == sizeof(HelperCredentials)) {
+                q->facts.credentials = *(const HelperCredentials *) msg->header;
+                q->facts.has_credentials = credentials_valid(&q->facts.credentials);
+        } else if (msg->header->type == HELPER_EXECUTABLE && msg->len == sizeof(HelperExecutable) && msg->n_fds == 1)
+                take_executable(q, (const HelperExecutable *) msg->header, msg->fds[0]);
+}
+
+int identity_ask(Manager *m, const HelperUnit *info, identity_answer_t answer, void *userdata) {
+        _cleanup_free_ Query *q = calloc(1, sizeof(*q));
+        int r;
+
+        if (!q)
+                return -ENOMEM;
+        q->manager = m;
+        q->answer = answer;
+        q->userdata = userdata;
+        r = helper_request(m, HELPER_GET_IDENTITY, unit_to_ask(info), 0, on_answer, q);
+        if (r >= 0)
+                TAKE_PTR(q);
+        return r;
+}
+
+/* ---- looking again ---- */
+
+static void look(Identity *i);
+
+static void look_later(Identity *i) {
+        if (sd_event_source_set_time_relative(i->timer, i->delay_usec) < 0 || sd_event_source_set_enabled(i->timer, SD_EVENT_ONESHOT) < 0)
+                log_error("Cannot arm the timer that looks at the main process of %s", i->unit->name);
+        i->delay_usec = MIN(i->delay_usec * 2, LOOK_LAST_USEC);
+}
+
+static int on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
+        Identity *i = userdata;
+
+        if (!i->unit->remnant)
+                look(i);
+        return 0;
+}
+
+static void on_look(Manager *m, int result, const IdentityFacts *facts, void *userdata) {
+        Unit *u = units_find_index(&m->units, (uint32_t) (uintptr_t) userdata);
+        bool again;
+
+        if (!u || !u->identity || u->remnant || !u->identity->asking)
+                return;
+        again = u->identity->again;
+        u->identity->asking = u->identity->again = false;
+        if (result == -ECONNRESET) /* whoever is on the other end next tells of all units anew */
+                return;
+        if (result < 0)
+                log_warning_errno(result, "Cannot find out what %s executes", u->name);
+        result = identity_set(m, u, facts);
+        if (result < 0)
+                log_error_errno(result, "Cannot keep the identity of %s", u->name);
+        enforce_identity_changed(m, u);
+        if (u->identity && again)
+                look(u->identity);
+}
+
+static void look(Identity *i) {
+        int r;
+
+        if (i->asking) {
+                i->again = true;
+                return;
+        }
+        r = identity_ask(i->manager, &i->unit->info, on_look, (void *) (uintptr_t) i->unit->index);
+        i->asking = r >= 0;
+        if (r < 0 && r != -ENOTCONN)
+                log_warning_errno(r, "Cannot ask what %s executes", i->unit->name);
+        look_later(i);
+}
+
+void identity_event(Manager *m, Unit *u) {
+        if (!u->identity || !identity_can_ask(&u->info))
+                return;
+        u->identity->delay_usec = LOOK_FIRST_USEC;
+        look(u->identity);
+}
+
+/* ---- what is kept ---- */
+
+/* A file that was replaced on disk has lost its path and has another time of change, but the process executes it as before. */
+static void file_inherit(IdentityFile *f, const IdentityFile *old) {
+        if (!f->known || !old->known || f->pid != old->pid || !file_key_same_file(&f->key, &old->key))
+                return;
+        if (!f->path_known && old->path_known) {
+                f->path_known = true;
+                strcpy(f->path, old->path);
+        }
+        strcpy(f->sha256, old->sha256);
+}
+
+static void file_take_hash(const Manager *m, IdentityFile *f) {
+        const FileFacts *facts = f->known ? identity_files_get(m->identity_files, &f->key) : NULL;
+
+        if (facts && facts->sha256[0])
+                strcpy(f->sha256, facts->sha256);
+}
+
+static int identity_new(Manager *m, Unit *u, Identity **ret) {
+        Identity *i = calloc(1, sizeof(*i));
+        int r;
+
+        if (!i)
+                return -ENOMEM;
+        *i = (Identity) { .manager = m, .unit = u, .delay_usec = LOOK_FIRST_USEC };
+        r = sd_event_add_time_relative(m->event, &i->timer, CLOCK_BOOTTIME, LOOK_FIRST_USEC, 0, on_timer, i);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(i->timer, SD_EVENT_OFF);
+        if (r < 0) {
+                identity_free(i);
+                return r;
+        }
+        *ret = i;
+        return 0;
+}
+
+Identity *identity_free(Identity *i) {
+        if (!i)
+                return NULL;
+        sd_event_source_disable_unref(i->timer);
+        free(i);
+        return NULL;
+}
+
+int identity_set(Manager *m, Unit *u, const IdentityFacts *facts) {
+        _cleanup_free_ IdentityFacts *fresh = calloc(1, sizeof(*fresh));
+        bool is_new = !u->identity;
+        int r;
+
+        if (!fresh)
+                return -ENOMEM;
+        if (is_new) {
+                r = identity_new(m, u, &u->identity);
+                if (r < 0)
+                        return r;
+        }
+        if (facts) {
+                *fresh = *facts;
+                file_inherit(&fresh->process, &u->identity->facts.process);
+                file_inherit(&fresh->start, &u->identity->facts.start);
+                file_take_hash(m, &fresh->process);
+                file_take_hash(m, &fresh->start);
+        }
+        u->identity->facts = *fresh;
+        if (is_new && identity_can_ask(&u->info))
+                look_later(u->identity);
+        return 0;
+}
+
+int identity_tags(Manager *m, const HelperUnit *info, const Identity *i, TagSet *ret, uint16_t *ret_families) {
+        return identity_tags_make(m, info, i ? &i->facts : NULL, ret, ret_families);
+}
+
+static bool file_is(const IdentityFile *f, const FileKey *key) {
+        return f->known && memcmp(&f->key, key, sizeof(*key)) == 0;
+}
+
+void identity_file_ready(const FileFacts *facts, void *userdata) {
+        Manager *m = userdata;
+
+        for (Unit *u = m->units.first, *next; u; u = next) {
+                next = u->next;
+                if (!u->identity || u->remnant || (!file_is(&u->identity->facts.process, &facts->key) && !file_is(&u->identity->facts.start, &facts->key)))
+                        continue;
+                file_take_hash(m, &u->identity->facts.process);
+                file_take_hash(m, &u->identity->facts.start);
+                enforce_identity_changed(m, u);
+        }
+}
+
+const char *identity_origin(const Unit *u, const Tag *t) {
+        const IdentityFacts *f = u->identity ? &u->identity->facts : NULL;
+
+        switch (tag_family(t->key)) {
+        case TAG_FAMILY_EXE:
+        case TAG_FAMILY_EXE_SHA256:
+        case TAG_FAMILY_EXE_VERITY:
+        case TAG_FAMILY_LIB:
+                return f && f->process.known ? "main process" : "ExecStart=";
+        case TAG_FAMILY_USER:
+        case TAG_FAMILY_UID:
+        case TAG_FAMILY_GROUP:
+        case TAG_FAMILY_GID:
+        case TAG_FAMILY_GROUPS:
+        case TAG_FAMILY_SELINUX:
+        case TAG_FAMILY_APPARMOR:
+                return !f || !f->has_credentials ? "name of the slice" : f->credentials.flags & HELPER_FROM_PROCESS ? "main process" : "unit settings";
+        case TAG_FAMILY_UNIT:
+                return "service manager";
+        case TAG_FAMILY_HOST:
+        case TAG_FAMILY_MACHINE:
+                return "this host";
+        case TAG_FAMILY_PLUGIN:
+                return "plug-in";
+        default:
+                return "label";
+        }
+}
