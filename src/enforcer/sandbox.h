@@ -3,5 +3,5 @@
 
 #include "util/macro.h"
 
-/* What this process never does again: run programs, trace or write others, mount, load code into the kernel, open packet sockets. -errno. */
+/* From here on: files to read, sockets of AF_UNIX, and one kind of new file (labels of runs). No program, no other identity, no other process. -errno. */
 _must_use_ int sandbox_enter(void);

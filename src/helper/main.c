@@ -6,8 +6,6 @@
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -17,6 +15,7 @@
 #include <systemd/sd-event.h>
 
 #include "helper/manager.h"
+#include "helper/sandbox.h"
 #include "util/fd.h"
 #include "util/log.h"
 
@@ -109,12 +108,8 @@ static int enforcer_uid(uid_t *ret) {
 }
 
 static int process_set_up(void) {
-        const struct rlimit none = { 0 };
-
-        (void) umask(0022);
-        if (setrlimit(RLIMIT_CORE, &none) < 0 || prctl(PR_SET_DUMPABLE, 0) < 0)
-                return -errno;
-        return 0;
+        (void) umask(0022); /* everybody may see that a unit is attached */
+        return sandbox_enter();
 }
 
 static int run(const ManagerOptions *options) {
