@@ -190,17 +190,6 @@ static bool make_ack(const Pair *pair, Flow *f) {
         return n >= 0;
 }
 
-/* What the peer proved to see, against what we see. */
-static Reason client_check_path(Handshake *h, Flow *f, const Endpoints *theirs) {
-        const Endpoints *ours = &f->endpoints;
-
-        if (!IN6_ARE_ADDR_EQUAL(&theirs->server, &ours->server) || theirs->server_port != ours->server_port)
-                return REASON_NOT_FOR_ME;
-        f->translated = !IN6_ARE_ADDR_EQUAL(&theirs->client, &ours->client) || theirs->client_port != ours->client_port ||
-                        theirs->client_isn != ours->client_isn || theirs->server_isn != ours->server_isn;
-        return f->translated && h->require_direct_path ? REASON_TRANSLATED : REASON_NONE;
-}
-
 /* Our rules refuse a peer that proved who it is. Our kernel sees a reset; a peer that repeats its SYN-ACK is told then. */
 static Action client_deny(Handshake *h, const HandshakeInput *in, Flow *f, const DatapathDecision *decision) {
         Action a = { .type = ACTION_ACCEPT, .verdict = VERDICT_PASS, .edit = EDIT_RESET };
@@ -223,14 +212,15 @@ static Action client_prove(Handshake *h, const HandshakeInput *in, Flow *f, cons
         f->decision = judged->decision;
         memcpy(f->peer_dh, judged->peer_dh, sizeof(f->peer_dh));
         memcpy(f->peer_nonce, m->nonce, sizeof(f->peer_nonce));
-        fault = client_check_path(h, f, &m->endpoints);
+        fault = handshake_check_path(h, &f->endpoints, &m->endpoints, &f->endpoints, &f->translated);
         if (fault != REASON_NONE)
                 f->decision = decision_refused(unit, fault);
         if (!f->decision.allow)
                 return client_deny(h, in, f, &f->decision);
         if (!make_ack(judged->pair, f))
                 return action_drop(h, DATAPATH_COUNTER_NO_STATE);
-        peer_cache_meet(h->peers, &f->endpoints.server, 0, f->peer_dh, in->now);
+        /* Where our address is translated on the way, a MAC in our SYN proves nothing: the server cannot tell it from a copy. */
+        peer_cache_meet(h->peers, &f->endpoints.server, 0, f->translated ? NULL : f->peer_dh, in->now);
         peer_cache_meet(h->peers, &f->endpoints.server, f->endpoints.server_port, f->peer_dh, in->now);
         f->state = FLOW_CLIENT_PROVEN;
         return action_strip(VERDICT_PASS, &in->packet);

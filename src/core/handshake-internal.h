@@ -40,6 +40,9 @@ void action_record(Action *a, const HandshakeInput *in, const RecordInput *recor
 /* ---- packets ---- */
 Endpoints endpoints_of_client(const Packet *p); /* p was sent by the client */
 Endpoints endpoints_of_server(const Packet *p); /* p was sent by the server */
+/* What a peer says it sees, against what we see; dialled: those of the two that are the client's. NOT_FOR_ME: whoever the client dialled is not the server,
+ * and AcceptTranslatedTo= does not name it. TRANSLATED: RequireDirectPath= refuses another source. *ret_translated: they differ. Identity plays no part. */
+Reason handshake_check_path(const Handshake *h, const Endpoints *ours, const Endpoints *theirs, const Endpoints *dialled, bool *ret_translated);
 bool packet_is_clean(const Packet *p);          /* neither payload nor Fast Open option */
 
 /* ---- tokens ---- */

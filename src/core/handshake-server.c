@@ -67,17 +67,6 @@ static bool syn_is_repeated(const Syn *s, uint32_t client_isn, const uint8_t *no
         return s->endpoints.client_isn == client_isn && memcmp(s->message.nonce, nonce, MESSAGE_NONCE_SIZE) == 0;
 }
 
-/* Neither rule looks at the identity: who the SYN was meant for, and which way it took. */
-static Reason syn_check_path(Handshake *h, Syn *s) {
-        const Endpoints *theirs = &s->message.endpoints, *ours = &s->endpoints;
-
-        if (!IN6_ARE_ADDR_EQUAL(&theirs->server, &ours->server) || theirs->server_port != ours->server_port)
-                return REASON_NOT_FOR_ME;
-        s->translated = !IN6_ARE_ADDR_EQUAL(&theirs->client, &ours->client) || theirs->client_port != ours->client_port ||
-                        theirs->client_isn != ours->client_isn;
-        return s->translated && h->require_direct_path ? REASON_TRANSLATED : REASON_NONE;
-}
-
 static Action syn_open(Handshake *h, const Syn *s, const Judged *judged, bool known) {
         Flow *f = flow_table_add(h->flows, &s->key, known ? FLOW_CLASS_KNOWN : FLOW_CLASS_UNKNOWN, s->in->now);
 
@@ -100,30 +89,33 @@ static Action syn_open(Handshake *h, const Syn *s, const Judged *judged, bool kn
         return action_strip(VERDICT_SERVER_PENDING, &s->in->packet);
 }
 
-/* The message is well-formed: whose is it, may it, and is there something under way already? */
+/* On a half-open tuple only the same SYN counts; whatever else is sent there, by whomever, ends nothing. */
+static Action syn_on_half_open(Handshake *h, const Syn *s, Flow *flow, bool is_message) {
+        if (!is_message || !syn_is_repeated(s, flow->endpoints.client_isn, flow->peer_nonce))
+                return action_drop(h, DATAPATH_COUNTER_NO_STATE);
+        flow->credit += (int64_t) s->in->packet.len;
+        return action_strip(VERDICT_SERVER_PENDING, &s->in->packet);
+}
+
+/* The message is well-formed: whose is it, and may it? */
 static Action syn_judge(Handshake *h, Syn *s) {
         const HandshakeInput *in = s->in;
-        Flow *flow = flow_table_get(h->flows, &s->key, in->now);
         const Released *released = flow_table_get_released(h->flows, &s->key, in->now);
         JudgeInput judge;
         Judged judged;
         Reason fault;
         bool known;
 
-        if (flow && flow->unit == s->unit->index) {
-                if (!syn_is_repeated(s, flow->endpoints.client_isn, flow->peer_nonce))
-                        return action_drop(h, DATAPATH_COUNTER_NO_STATE); /* only proof or time ends a state */
-                flow->credit += (int64_t) in->packet.len;
-                return action_strip(VERDICT_SERVER_PENDING, &in->packet);
-        }
+        /* A copy of what was proven long since, on its way to a listener: the connection has ended, or the copy came around the table. */
         if (released && syn_is_repeated(s, released->client_isn, released->peer_nonce))
-                return action_strip(VERDICT_PASS, &in->packet); /* TCP answers it with an ACK (RFC 5961 4.2) */
-        fault = syn_check_path(h, s);
+                return action_drop(h, DATAPATH_COUNTER_NO_STATE);
+        fault = handshake_check_path(h, &s->endpoints, &s->message.endpoints, &s->message.endpoints, &s->translated);
         if (fault != REASON_NONE)
                 return syn_refuse_for(h, s, fault);
         if (crypto_sha256(s->message.token, s->message.token_len, s->token_hash) < 0)
                 return action_drop(h, DATAPATH_COUNTER_MALFORMED);
-        known = syn_is_known(h, s);
+        /* A copy from elsewhere bears the same MAC: it neither fills the room of the known nor makes us send to whoever is named as its source. */
+        known = !s->translated && syn_is_known(h, s);
         judge = (JudgeInput) {
                 .direction = DATAPATH_ACCEPT, .unit = s->unit->index, .our_dh = s->unit->node_dh, .message = &s->message,
                 .token_hash = s->token_hash, .port = s->endpoints.server_port,
@@ -144,6 +136,7 @@ Action handshake_server_syn(Handshake *h, const HandshakeInput *in) {
         Syn s = { .in = in, .unit = unit_table_get(h->units, in->unit), .endpoints = endpoints_of_client(p) };
         const Endpoints reversed = endpoints_of_server(p);
         const FlowKey ours = flow_key(&reversed, FLOW_CLIENT);
+        Flow *flow;
         int r;
 
         if (!s.unit)
@@ -155,6 +148,9 @@ Action handshake_server_syn(Handshake *h, const HandshakeInput *in) {
         if (flow_table_get(h->flows, &ours, in->now) || flow_table_get_released(h->flows, &ours, in->now))
                 return syn_refuse(h, &s, &(DatapathDecision) { .reason = REASON_SIMULTANEOUS_OPEN }, 0);
         r = message_parse(p->data + p->payload_offset, p->payload_len, &s.message);
+        flow = flow_table_get(h->flows, &s.key, in->now);
+        if (flow && flow->unit == s.unit->index)
+                return syn_on_half_open(h, &s, flow, r == 0 && s.message.type == MESSAGE_SYN);
         if (r == -ENOMSG)
                 return action_strip(VERDICT_STRANGER_SYN, p);
         if (r < 0 || s.message.type != MESSAGE_SYN)
@@ -231,22 +227,49 @@ static bool ack_verifies(Handshake *h, const Flow *f, const Message *m) {
         return message_mac_ack(pair->in_ack, f->syn, f->syn_ack, view, mac) == 0 && crypto_equal(mac, m->mac, sizeof(mac));
 }
 
+static void server_record(Action *a, const HandshakeInput *in, const Flow *f, const DatapathDecision *decision) {
+        action_record(a, in, &(RecordInput) {
+                .endpoints = &f->endpoints,
+                .unit = f->unit,
+                .direction = DATAPATH_ACCEPT,
+                .decision = decision,
+                .peer = f->peer,
+                .flags = f->translated ? DATAPATH_FLOW_TRANSLATED : 0,
+        });
+}
+
 static Action server_release(Handshake *h, const HandshakeInput *in, Flow *f) {
         const FlowKey key = flow_key(&f->endpoints, FLOW_SERVER);
         Action a = action_strip(VERDICT_SERVER_AUTHORIZED, &in->packet);
 
-        action_record(&a, in, &(RecordInput) {
-                .endpoints = &f->endpoints,
-                .unit = f->unit,
-                .direction = DATAPATH_ACCEPT,
-                .decision = &f->decision,
-                .peer = f->peer,
-                .flags = f->translated ? DATAPATH_FLOW_TRANSLATED : 0,
-        });
+        server_record(&a, in, f, &f->decision);
         if (!f->translated)
                 peer_cache_meet(h->peers, &f->endpoints.client, 0, f->peer_dh, in->now);
         (void) flow_table_release(h->flows, &key, f, in->now);
         h->counters[DATAPATH_COUNTER_AUTHENTICATED]++;
+        return a;
+}
+
+/* The ACK tells what the SYN could not: our ISN as the client sees it. */
+static Action server_proven(Handshake *h, const HandshakeInput *in, Flow *f, const Endpoints *theirs) {
+        const Unit *unit = unit_table_get(h->units, f->unit);
+        bool translated;
+        Reason fault = handshake_check_path(h, &f->endpoints, theirs, theirs, &translated);
+        DatapathDecision decision;
+        Action a;
+
+        f->translated |= translated;
+        if (!unit)
+                return action_drop(h, DATAPATH_COUNTER_NO_STATE);
+        if (fault == REASON_NONE)
+                return server_release(h, in, f);
+        decision = decision_refused(unit, fault);
+        if (decision.allow) {
+                f->decision = decision;
+                return server_release(h, in, f);
+        }
+        a = action_deny(h, in);
+        server_record(&a, in, f, &decision);
         return a;
 }
 
@@ -272,5 +295,5 @@ Action handshake_server_input(Handshake *h, const HandshakeInput *in, Flow *f) {
                 return server_ask_again(f);
         if (!ack_verifies(h, f, &m))
                 return action_drop(h, DATAPATH_COUNTER_BAD_MAC);
-        return server_release(h, in, f);
+        return server_proven(h, in, f, &m.endpoints);
 }

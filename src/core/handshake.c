@@ -71,6 +71,32 @@ Endpoints endpoints_of_server(const Packet *p) {
         };
 }
 
+static bool range_contains(const DatapathRange *r, const struct in6_addr *address, uint16_t port) {
+        unsigned bytes = r->prefix_len / 8, bits = r->prefix_len % 8;
+
+        if (port < r->port_first || port > r->port_last || memcmp(&r->address, address, bytes) != 0)
+                return false;
+        return bits == 0 || ((r->address.s6_addr[bytes] ^ address->s6_addr[bytes]) >> (8 - bits)) == 0;
+}
+
+static bool translation_is_named(const Handshake *h, const Endpoints *dialled) {
+        for (uint32_t i = 0; i < h->n_translated; i++)
+                if (range_contains(&h->translated[i], &dialled->server, dialled->server_port))
+                        return true;
+        return false;
+}
+
+Reason handshake_check_path(const Handshake *h, const Endpoints *ours, const Endpoints *theirs, const Endpoints *dialled, bool *ret_translated) {
+        bool server = !IN6_ARE_ADDR_EQUAL(&theirs->server, &ours->server) || theirs->server_port != ours->server_port;
+        bool source = !IN6_ARE_ADDR_EQUAL(&theirs->client, &ours->client) || theirs->client_port != ours->client_port ||
+                      theirs->client_isn != ours->client_isn || theirs->server_isn != ours->server_isn;
+
+        *ret_translated = server || source;
+        if (server && !translation_is_named(h, dialled))
+                return REASON_NOT_FOR_ME;
+        return source && h->require_direct_path ? REASON_TRANSLATED : REASON_NONE;
+}
+
 DatapathDecision decision_refused(const Unit *unit, Reason reason) {
         uint32_t observe = (unit->flags & REQUEST_UNIT_OBSERVE) != 0;
 
@@ -184,6 +210,12 @@ static Action step_strip(const HandshakeInput *in) {
         return action_strip((in->hook == QUEUE_HOOK_OUTPUT) == from_client ? VERDICT_CLIENT_AUTHORIZED : VERDICT_SERVER_AUTHORIZED, &in->packet);
 }
 
+/* A SYN on a live connection. TCP would answer with an ACK (RFC 5961 4.2), and does so for an ACK out of its window too (RFC 9293 3.10.7.4); but if the
+ * connection ends before this packet is there, a listener would take a SYN, and its mark still says authorized. */
+static Action live_syn(void) {
+        return (Action) { .type = ACTION_ACCEPT, .verdict = VERDICT_PASS, .edit = EDIT_ACK };
+}
+
 static Action step_tcp(Handshake *h, const HandshakeInput *in) {
         const Packet *p = &in->packet;
         bool input = in->hook == QUEUE_HOOK_INPUT;
@@ -197,7 +229,7 @@ static Action step_tcp(Handshake *h, const HandshakeInput *in) {
         if (in->kind == REQUEST_REPEAT && !(p->flags & TCP_FLAG_SYN))
                 return is_stray_ack_message(p) ? action_strip(VERDICT_PASS, p) : action_accept(VERDICT_PASS);
         if (in->kind == REQUEST_REPEAT && !(p->flags & TCP_FLAG_ACK))
-                return action_strip(VERDICT_PASS, p); /* a SYN on a live connection: TCP refuses it */
+                return live_syn();
         switch (p->flags & (TCP_FLAG_SYN | TCP_FLAG_ACK | TCP_FLAG_RST | TCP_FLAG_FIN)) {
         case TCP_FLAG_SYN:
                 return input ? handshake_server_syn(h, in) : handshake_client_syn(h, in);

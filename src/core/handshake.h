@@ -19,7 +19,9 @@ typedef struct Handshake {
         FlowTable *flows;              /* these three owned by whoever made them */
         PeerCache *peers;
         UnitTable *units;
-        bool deny_drop, require_direct_path; /* DatapathConfig */
+        bool deny_drop, require_direct_path; /* these four as in DatapathConfig */
+        uint32_t n_translated;
+        DatapathRange translated[DATAPATH_TRANSLATED_MAX];
         uint64_t counters[_DATAPATH_COUNTER_MAX];
         DatapathResolve question;      /* of the last ACTION_ASK; its serial is the asker's business */
 } Handshake;
@@ -48,6 +50,7 @@ typedef enum ActionEdit {
         EDIT_PAYLOAD,                  /* packet_rewrite() with payload (maybe empty), Fast Open option removed */
         EDIT_RESET,                    /* packet_write_reset() */
         EDIT_SYN,                      /* packet_write_syn() with syn */
+        EDIT_ACK,                      /* packet_write_ack() */
 } ActionEdit;
 
 #define ACTION_RECORDS_MAX 2u

@@ -224,11 +224,14 @@ int peer_cache_learn(PeerCache *c, const DatapathResolve *question, const Datapa
         return 0;
 }
 
-void peer_cache_meet(PeerCache *c, const struct in6_addr *address, uint16_t port, const uint8_t peer_dh[static 32], usec_t now) {
+void peer_cache_meet(PeerCache *c, const struct in6_addr *address, uint16_t port, const uint8_t *peer_dh, usec_t now) {
         const AddressKey key = { .address = *address, .port = port };
         Address *a = table_put(c->addresses, &key);
 
-        memcpy(a->peer_dh, peer_dh, sizeof(a->peer_dh));
+        if (peer_dh)
+                memcpy(a->peer_dh, peer_dh, sizeof(a->peer_dh));
+        else
+                memset(a->peer_dh, 0, sizeof(a->peer_dh));
         a->expires_usec = now + PEER_CACHE_ADDRESS_USEC;
 }
 

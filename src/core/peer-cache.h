@@ -57,12 +57,13 @@ DEFINE_CLEANUP(PeerCache *, peer_cache_free);
 const Pair *peer_cache_pair(PeerCache *c, const uint8_t our_dh[static 32], const uint8_t peer_dh[static 32], usec_t now);
 const Peer *peer_cache_peer(PeerCache *c, const uint8_t token_hash[static DATAPATH_HASH_SIZE], usec_t now);
 const Judgement *peer_cache_judgement(PeerCache *c, const JudgementKey *key, usec_t now);
-/* DH public key of the node that last proved itself at this address and port; port 0: at any port. */
+/* DH public key of the node that last proved itself at this address and port; port 0: at any port. All zero where it is no use to a SYN. */
 const uint8_t *peer_cache_address(PeerCache *c, const struct in6_addr *address, uint16_t port, usec_t now);
 
 /* Remembers an answer that verified. -EINVAL: it does not belong to the question. */
 _must_use_ int peer_cache_learn(PeerCache *c, const DatapathResolve *question, const DatapathResolved *answer, usec_t now);
-void peer_cache_meet(PeerCache *c, const struct in6_addr *address, uint16_t port, const uint8_t peer_dh[static 32], usec_t now);
+/* peer_dh NULL: a token was seen there, but SYNs to that address arrive as somebody else's. */
+void peer_cache_meet(PeerCache *c, const struct in6_addr *address, uint16_t port, const uint8_t *peer_dh, usec_t now);
 void peer_cache_forget(PeerCache *c, uint32_t flags, uint32_t unit); /* DATAPATH_FORGET_*; unit 0: all */
 
 void peer_cache_counts(const PeerCache *c, uint32_t *ret_peers, uint32_t *ret_decisions);

@@ -279,11 +279,11 @@ static void a_handshake_meant_for_another_server_is_refused(void **state) {
         w.data[19] = 9; /* relayed to 192.0.2.9 */
         a = host_input(&p->server, &w);
         expect_accept(&a, VERDICT_DENY);
-        expect_record(&a, DATAPATH_FLOW_REJECT, REASON_NOT_FOR_ME, DATAPATH_FLOW_CLAIMED);
+        expect_record(&a, DATAPATH_FLOW_REJECT, REASON_NOT_FOR_ME, DATAPATH_FLOW_CLAIMED | DATAPATH_FLOW_TRANSLATED);
         w = send_syn(p);
         w.data[23] = 81; /* or to another port */
         a = host_input(&p->server, &w);
-        expect_record(&a, DATAPATH_FLOW_REJECT, REASON_NOT_FOR_ME, DATAPATH_FLOW_CLAIMED);
+        expect_record(&a, DATAPATH_FLOW_REJECT, REASON_NOT_FOR_ME, DATAPATH_FLOW_CLAIMED | DATAPATH_FLOW_TRANSLATED);
 }
 
 static void a_translated_source_is_allowed_recorded_and_refusable(void **state) {
@@ -318,6 +318,143 @@ static void a_translated_source_is_allowed_recorded_and_refusable(void **state) 
         expect_record(&a, DATAPATH_FLOW_REJECT, REASON_TRANSLATED, DATAPATH_FLOW_CLAIMED | DATAPATH_FLOW_TRANSLATED);
 }
 
+static void from_port(Wire *w, const struct in6_addr *address, uint16_t port) {
+        memcpy(w->data + 12, address->s6_addr + 12, 4);
+        memcpy(w->data + 20, (uint8_t[]) { (uint8_t) (port >> 8), (uint8_t) port }, 2);
+}
+
+/* Else whoever copied one SYN could fill the room of known peers, or have us send to a third party more than came from there. */
+static void a_copy_of_a_known_syn_from_elsewhere_is_nobody_known(void **state) {
+        Pairing *p = *state;
+        struct in6_addr elsewhere;
+        size_t sent = 0, received;
+        Connection victim;
+        Wire syn;
+
+        open_connection(p);
+        p->c = connection_make(p->c.family, 1001);
+        syn = send_syn(p);
+        assert_int_equal(wire_payload(&syn)[5], MESSAGE_KNOWN);
+        elsewhere = p->c.client;
+        elsewhere.s6_addr[15] = 77;
+        from_port(&syn, &elsewhere, 4000);
+        received = syn.len;
+        receive_syn(p, syn);
+        victim = p->c;
+        victim.client = elsewhere;
+        victim.client_port = 4000;
+        for (unsigned i = 0; i < 6; i++) {
+                Wire w = wire_syn_ack(&victim);
+
+                if (host_output(&p->server, &w).type == ACTION_ACCEPT)
+                        sent += w.len;
+        }
+        assert_true(sent <= received);
+}
+
+static void a_client_behind_a_translation_pads_its_syns_for_it_is_not_known(void **state) {
+        Pairing *p = *state;
+        Connection outside = p->c;
+        Wire w;
+
+        outside.client_port = 3000;
+        w = send_syn(p);
+        from_port(&w, &p->c.client, 3000);
+        receive_syn(p, w);
+        w = wire_syn_ack(&outside);
+        EXPECT_ACCEPT(host_output(&p->server, &w), VERDICT_PASS);
+        memcpy(w.data + 22, (uint8_t[]) { 1000 >> 8, 1000 & 0xff }, 2);
+        receive_syn_ack(p, w);
+        p->c = connection_make(p->c.family, 1001);
+        w = send_syn(p);
+        assert_int_equal(wire_payload(&w)[5], 0);
+        assert_int_equal(wire_payload_len(&w), MESSAGE_SIZE_MAX);
+}
+
+/* Somebody between them that makes sequence numbers anew: the client learns it from the SYN-ACK, the server from the ACK. */
+static void translated_sequence_numbers_are_seen_by_both_ends(void **state) {
+        for (unsigned direct = 0; direct < 2; direct++) {
+                Pairing *p = *state;
+                Connection outside;
+                Action a;
+                Wire w;
+
+                p->c = connection_make(p->c.family, (uint16_t) (1000 + direct));
+                outside = p->c;
+                outside.server_isn += 7777;
+                receive_syn(p, send_syn(p));
+                w = send_syn_ack(p);
+                w = wire_make(&outside, false, TCP_FLAG_SYN | TCP_FLAG_ACK, outside.server_isn, p->c.client_isn + 1, wire_payload(&w), wire_payload_len(&w));
+                receive_syn_ack(p, w);
+                w = wire_ack(&outside, "");
+                a = host_output(&p->client, &w);
+                expect_record(&a, DATAPATH_FLOW_ACCEPT, REASON_RULE, DATAPATH_FLOW_TRANSLATED);
+                w = wire_make(&p->c, true, TCP_FLAG_ACK, p->c.client_isn + 1, p->c.server_isn + 1, wire_payload(&w), wire_payload_len(&w));
+                p->server.h.require_direct_path = direct;
+                a = host_input(&p->server, &w);
+                expect_accept(&a, direct ? VERDICT_DENY : VERDICT_SERVER_AUTHORIZED);
+                expect_record(&a, direct ? DATAPATH_FLOW_REJECT : DATAPATH_FLOW_ACCEPT, direct ? REASON_TRANSLATED : REASON_RULE, DATAPATH_FLOW_TRANSLATED);
+        }
+}
+
+/* The client dials 192.0.2.9, which is translated to the server on the way. */
+static Action dial_translated(Pairing *p, uint16_t client_port, Wire *ret_syn_ack) {
+        Connection inside = connection_make(p->c.family, client_port);
+        Action a;
+        Wire w;
+
+        p->c = inside;
+        p->c.server.s6_addr[15] = 9;
+        w = send_syn(p);
+        memcpy(w.data + 16, inside.server.s6_addr + 12, 4);
+        a = host_input(&p->server, &w);
+        *ret_syn_ack = wire_syn_ack(&inside);
+        if (a.verdict == VERDICT_SERVER_PENDING)
+                EXPECT_ACCEPT(host_output(&p->server, ret_syn_ack), VERDICT_PASS);
+        memcpy(ret_syn_ack->data + 12, p->c.server.s6_addr + 12, 4);
+        return a;
+}
+
+static void a_translated_destination_is_accepted_where_both_ends_name_it(void **state) {
+        static const struct { uint8_t last; uint32_t prefix_len; uint16_t first_port, last_port; bool named; } rows[] = {
+                { 9, 128, 80, 80, true }, { 8, 127, 1, 65535, true }, { 0, 96 + 24, 80, 90, true }, { 9, 128, 81, 90, false },
+                { 9, 128, 70, 79, false }, { 10, 128, 80, 80, false }, { 6, 127, 80, 80, false }, { 0, 0, 1, 65535, true },
+        };
+        Pairing *p = *state;
+
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++)
+                for (unsigned ends = 0; ends < 4; ends++) {
+                        DatapathRange range = { .port_first = rows[i].first_port, .port_last = rows[i].last_port, .prefix_len = rows[i].prefix_len };
+                        bool client = ends & 1, server = ends & 2;
+                        Action a;
+                        Wire w;
+
+                        range.address = connection_make(AF_INET, 1).server;
+                        range.address.s6_addr[15] = rows[i].last;
+                        p->client.h.translated[0] = p->server.h.translated[0] = range;
+                        p->client.h.n_translated = client;
+                        p->server.h.n_translated = server;
+                        a = dial_translated(p, (uint16_t) (1000 + i * 4 + ends), &w);
+                        if (!server || !rows[i].named) {
+                                expect_accept(&a, VERDICT_DENY);
+                                expect_record(&a, DATAPATH_FLOW_REJECT, REASON_NOT_FOR_ME, DATAPATH_FLOW_CLAIMED | DATAPATH_FLOW_TRANSLATED);
+                                continue;
+                        }
+                        a = host_input(&p->client, &w);
+                        if (!client) {
+                                expect_record(&a, DATAPATH_FLOW_REJECT, REASON_NOT_FOR_ME, DATAPATH_FLOW_TRANSLATED);
+                                assert_int_equal(wire_parse(&w).flags, TCP_FLAG_RST | TCP_FLAG_ACK);
+                                continue;
+                        }
+                        expect_accept(&a, VERDICT_PASS);
+                        w = send_ack(p, "");
+                        memcpy(w.data + 16, connection_make(AF_INET, 1).server.s6_addr + 12, 4);
+                        a = host_input(&p->server, &w);
+                        expect_accept(&a, VERDICT_SERVER_AUTHORIZED);
+                        expect_record(&a, DATAPATH_FLOW_ACCEPT, REASON_RULE, DATAPATH_FLOW_TRANSLATED);
+                }
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, pairing_setup, pairing_teardown)
 
 int main(void) {
@@ -337,6 +474,10 @@ int main(void) {
                 T(a_unit_that_is_not_known_yet_waits),
                 T(a_handshake_meant_for_another_server_is_refused),
                 T(a_translated_source_is_allowed_recorded_and_refusable),
+                T(a_copy_of_a_known_syn_from_elsewhere_is_nobody_known),
+                T(a_client_behind_a_translation_pads_its_syns_for_it_is_not_known),
+                T(translated_sequence_numbers_are_seen_by_both_ends),
+                T(a_translated_destination_is_accepted_where_both_ends_name_it),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

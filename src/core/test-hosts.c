@@ -201,6 +201,8 @@ static Action host_go(Host *h, HandshakeInput *in, Wire *w) {
                 n = packet_write_reset(&in->packet, buf, sizeof(buf));
         else if (a.edit == EDIT_SYN)
                 n = packet_write_syn(&in->packet, a.syn, buf, sizeof(buf));
+        else if (a.edit == EDIT_ACK)
+                n = packet_write_ack(&in->packet, buf, sizeof(buf));
         assert(n >= 0);
         if (a.edit != EDIT_NONE)
                 memcpy(w->data, buf, (size_t) n);

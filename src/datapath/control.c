@@ -91,11 +91,16 @@ static int on_hello(Datapath *d, const DatapathHello *m) {
 }
 
 static int on_config(Datapath *d, const DatapathConfig *m) {
-        if (m->conntrack_mark_mask == 0)
+        if (m->conntrack_mark_mask == 0 || m->n_translated > DATAPATH_TRANSLATED_MAX)
                 return -EINVAL;
+        for (uint32_t i = 0; i < m->n_translated; i++)
+                if (m->translated[i].prefix_len > 128)
+                        return -EINVAL;
         d->mark_mask = m->conntrack_mark_mask;
         d->handshake.deny_drop = m->deny_drop;
         d->handshake.require_direct_path = m->require_direct_path;
+        d->handshake.n_translated = m->n_translated;
+        memcpy(d->handshake.translated, m->translated, sizeof(d->handshake.translated));
         return 0;
 }
 

@@ -81,6 +81,8 @@ static void packet_accept(Datapath *d, const QueueMsg *msg, const Packet *p, con
                 n = packet_write_reset(p, buf, sizeof(buf));
         else if (action->edit == EDIT_SYN)
                 n = packet_write_syn(p, action->syn, buf, sizeof(buf));
+        else if (action->edit == EDIT_ACK)
+                n = packet_write_ack(p, buf, sizeof(buf));
         if (n < 0)
                 packet_drop(d, msg, DATAPATH_COUNTER_MALFORMED);
         else

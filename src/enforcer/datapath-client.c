@@ -6,6 +6,7 @@
 #include "enforcer/bus.h"
 #include "enforcer/helper-client.h"
 #include "enforcer/record.h"
+#include "enforcer/verify-client.h"
 #include "ipc/marks.h"
 #include "util/log.h"
 
@@ -19,14 +20,35 @@ static void datapath_send(Manager *m, const void *message, size_t size) {
                 log_error_errno(r, "Cannot tell the datapath");
 }
 
+static DatapathRange range_of(const AclEntry *e) {
+        DatapathRange range = { .address = e->network.address, .port_first = e->port_first, .port_last = e->port_last, .prefix_len = e->network.prefix_len };
+
+        if (e->network.family == AF_INET) { /* access lists have IPv4 in the first four bytes */
+                range.address = (struct in6_addr) { .s6_addr = { [10] = 0xff, [11] = 0xff } };
+                memcpy(range.address.s6_addr + 12, e->network.address.s6_addr, 4);
+                range.prefix_len += 96;
+        }
+        return range;
+}
+
 void datapath_send_config(Manager *m) {
-        const DatapathConfig config = {
+        const AclList *translated = &m->config.accept_translated_to;
+        DatapathConfig config = {
                 .header.type = DATAPATH_CONFIG,
                 .conntrack_mark_mask = m->config.conntrack_mark_mask,
                 .deny_drop = m->config.deny_drop,
                 .require_direct_path = m->config.require_direct_path,
         };
 
+        for (size_t i = 0; i < translated->n_entries; i++) {
+                if (translated->entries[i].protocol == IPPROTO_UDP)
+                        continue;
+                if (config.n_translated == DATAPATH_TRANSLATED_MAX) {
+                        log_error("AcceptTranslatedTo= names more than %u networks; the rest are refused", DATAPATH_TRANSLATED_MAX);
+                        break;
+                }
+                config.translated[config.n_translated++] = range_of(&translated->entries[i]);
+        }
         datapath_send(m, &config, sizeof(config));
 }
 
@@ -77,8 +99,8 @@ static void datapath_hello(Manager *m, const DatapathHello *hello) {
         manager_update_status(m);
 }
 
-static void answer(Manager *m, const DatapathResolve *question) {
-        const Resolver resolver = { .units = &m->units, .keys = m->keys, .peers = m->peers, .rules = m->rules, .node = m->node };
+void datapath_answer(Manager *m, const DatapathResolve *question) {
+        const Resolver resolver = { .units = &m->units, .keys = m->keys, .certificates = m->certificates, .peers = m->peers, .rules = m->rules };
         const PeerTime time = { .now_sec = (int64_t) (clock_realtime_usec() / USEC_PER_SEC), .now_usec = clock_boottime_usec() };
         DatapathResolved answer;
         int local_accept;
@@ -88,6 +110,11 @@ static void answer(Manager *m, const DatapathResolve *question) {
         if (local_accept)
                 helper_local_accept(m, question->client, question->unit, local_accept == 2 ? question->port : 0);
         crypto_wipe(&answer.keys, sizeof(answer.keys));
+}
+
+static void on_question(Manager *m, const DatapathResolve *question) {
+        if (!verify_client_wait(m, question))
+                datapath_answer(m, question);
 }
 
 static void on_flows(Manager *m, const DatapathFlows *flows) {
@@ -108,7 +135,7 @@ static void on_message(Link *l, const LinkMessage *msg, void *userdata) {
                 break;
         case DATAPATH_RESOLVE:
                 if (msg->len == sizeof(DatapathResolve) && m->datapath_ready)
-                        answer(m, (const DatapathResolve *) msg->header);
+                        on_question(m, (const DatapathResolve *) msg->header);
                 break;
         case DATAPATH_FLOWS: /* only so many entries as it has are sent */
                 if (msg->len >= offsetof(DatapathFlows, flows) &&

@@ -41,12 +41,21 @@ typedef struct DatapathHello {
         uint32_t reserved;
 } DatapathHello;
 
+#define DATAPATH_TRANSLATED_MAX 64u
+
+typedef struct DatapathRange {
+        struct in6_addr address;       /* IPv4 as ::ffff:a.b.c.d */
+        uint16_t port_first, port_last; /* host order, inclusive */
+        uint32_t prefix_len;           /* of address, 0 to 128 */
+} DatapathRange;
+
 typedef struct DatapathConfig {
         DatapathHeader header;
         uint32_t conntrack_mark_mask;
         uint32_t deny_drop;            /* DenyAction=drop: remote peers get silence instead of a reset */
         uint32_t require_direct_path;
-        uint32_t reserved;
+        uint32_t n_translated;
+        DatapathRange translated[DATAPATH_TRANSLATED_MAX]; /* AcceptTranslatedTo=, TCP: destinations that the path may translate */
 } DatapathConfig;
 
 /* A local unit. token is what its SYNs and SYN-ACKs carry, opaque to the datapath. */
@@ -105,7 +114,7 @@ typedef struct DatapathResolved {
         DatapathDecision client;       /* LOCAL: the client's */
         uint64_t expires_usec;         /* CLOCK_BOOTTIME: keys and decision hold until then */
         uint8_t token_hash[DATAPATH_HASH_SIZE];
-        uint8_t peer_dh[32];
+        uint8_t peer_dh[32];           /* stands for the peer's node and DH key together: equal only where the pair keys are */
         uint64_t peer;                 /* enforcer's id of this token, for records */
         DatapathPairKeys keys;         /* valid if verified and a token was asked about */
 } DatapathResolved;

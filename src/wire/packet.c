@@ -335,14 +335,22 @@ int packet_rewrite(const Packet *p, const uint8_t *payload, size_t payload_len, 
         return (int) len;
 }
 
-int packet_write_reset(const Packet *p, uint8_t *buf, size_t size) {
+static int write_with_flags(const Packet *p, uint8_t flags, uint8_t *buf, size_t size) {
         int len = packet_rewrite(p, NULL, 0, true, buf, size);
 
         if (len < 0)
                 return len;
-        buf[p->l4_offset + TCP_FLAGS] = TCP_FLAG_RST | TCP_FLAG_ACK;
+        buf[p->l4_offset + TCP_FLAGS] = flags;
         fix_tcp_checksum(p->family, buf, p->l4_offset, (size_t) len);
         return len;
+}
+
+int packet_write_reset(const Packet *p, uint8_t *buf, size_t size) {
+        return write_with_flags(p, TCP_FLAG_RST | TCP_FLAG_ACK, buf, size);
+}
+
+int packet_write_ack(const Packet *p, uint8_t *buf, size_t size) {
+        return write_with_flags(p, TCP_FLAG_ACK, buf, size);
 }
 
 void packet_read_syn(const Packet *p, PacketSyn *ret) {

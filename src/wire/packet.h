@@ -48,6 +48,9 @@ _must_use_ int packet_rewrite(const Packet *p, const uint8_t *payload, size_t pa
 /* Writes p (a TCP SYN-ACK) to buf as a reset of the connection it answers: RST and ACK, without payload (RFC 9293 3.10.7.3). Returns as above. */
 _must_use_ int packet_write_reset(const Packet *p, uint8_t *buf, size_t size);
 
+/* Writes p (a TCP SYN) to buf as an ACK with the same sequence number, without payload. Returns as above. */
+_must_use_ int packet_write_ack(const Packet *p, uint8_t *buf, size_t size);
+
 #define PACKET_OPTIONS_MAX 40u
 
 /* What makes a SYN: enough to make it again out of a later packet of the same connection. */
