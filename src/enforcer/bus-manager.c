@@ -7,6 +7,7 @@
 #include "enforcer/enforce.h"
 #include "enforcer/explain.h"
 #include "enforcer/helper-client.h"
+#include "enforcer/key-change.h"
 #include "enforcer/polkit.h"
 #include "enforcer/run.h"
 #include "util/log.h"
@@ -137,6 +138,19 @@ static int method_describe(sd_bus_message *call, void *userdata, sd_bus_error *e
         return r < 0 ? r : sd_bus_reply_method_return(call, "s", text);
 }
 
+/* The caller's call waits for the keys, so that what was told to him holds when it returns. */
+static void on_keys(Manager *m, int result, const char *text, void *userdata) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = userdata;
+        int r;
+
+        if (result < 0)
+                r = sd_bus_reply_method_errorf(call, SD_BUS_ERROR_FAILED, "The keys in force stay in force. %s", text ?: strerror(-result));
+        else
+                r = sd_bus_reply_method_return(call, NULL);
+        if (r < 0)
+                log_debug_errno(r, "Cannot answer a call");
+}
+
 static int method_reload(sd_bus_message *call, void *userdata, sd_bus_error *error) {
         _cleanup_free_ char *text = NULL;
         Manager *m = userdata;
@@ -148,7 +162,8 @@ static int method_reload(sd_bus_message *call, void *userdata, sd_bus_error *err
         r = manager_reload(m, &text);
         if (r < 0)
                 return text ? bus_fault(error, text) : r;
-        return sd_bus_reply_method_return(call, NULL);
+        key_change_reload(m, on_keys, sd_bus_message_ref(call));
+        return 1;
 }
 
 /* The caller's call waits for the helper's word, so that "disarmed" is true when it returns. */

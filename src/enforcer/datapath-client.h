@@ -9,4 +9,5 @@ _must_use_ int datapath_client_start(Manager *m, int fd); /* fd: connected socke
 void datapath_send_config(Manager *m);
 void datapath_send_unit(Manager *m, const Unit *u);
 void datapath_send_gone(Manager *m, const Unit *u);
+void datapath_answer(Manager *m, const DatapathResolve *question);
 void datapath_forget(Manager *m, uint32_t flags, uint32_t index);

@@ -34,11 +34,11 @@ static int denial_set(Denial *d, Reason reason, const char *text) {
 
 static int make_token(Manager *m, Unit *u, Denial *denial) {
         const PeerTime time = { .now_sec = (int64_t) (clock_realtime_usec() / USEC_PER_SEC), .now_usec = clock_boottime_usec() };
-        int r = unit_token_make(u, m->keys, m->node, &time, &denial->text);
+        int r = unit_token_make(u, m->keys, &time, &denial->text);
 
-        if (r != -EMSGSIZE)
+        if (r != -EMSGSIZE && r != -EACCES)
                 return r;
-        denial->reason = REASON_TOO_BIG;
+        denial->reason = r == -EMSGSIZE ? REASON_TOO_BIG : REASON_CERT_TAGS;
         return 0;
 }
 
@@ -46,7 +46,7 @@ static int make_token(Manager *m, Unit *u, Denial *denial) {
 static int find_denial(Manager *m, Unit *u, Denial *ret) {
         if (m->config_fault)
                 return denial_set(ret, REASON_CLOSED, m->config_fault);
-        if (m->keys->mode == KEY_NONE)
+        if (m->keys->fault)
                 return denial_set(ret, REASON_CLOSED, m->keys->fault);
         if (u->info.flags & HELPER_UNIT_OWN_NETWORK)
                 return denial_set(ret, REASON_OWN_NETWORK, NULL);

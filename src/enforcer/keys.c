@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A certificate wins over a PSK, and one that cannot be used never falls back to it. */
 #include "enforcer/keys.h"
 
 #include <errno.h>
@@ -8,121 +9,235 @@
 
 #include "util/fd.h"
 
-#define PSK_BYTES 32u
-#define PSK_TEXT_LEN 44u       /* 32 bytes in base64 with padding */
-#define PSK_DISTINCT_MIN 16u   /* of 32 random bytes fewer than 16 distinct ones are rarer than 2^-60: a repeated or padded word */
-
-static int base64_value(char c) {
-        if (c >= 'A' && c <= 'Z')
-                return c - 'A';
-        if (c >= 'a' && c <= 'z')
-                return c - 'a' + 26;
-        if (c >= '0' && c <= '9')
-                return c - '0' + 52;
-        return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
-static const char *psk_weakness(const uint8_t *psk) {
-        bool seen[256] = {}, text = true;
-        size_t distinct = 0;
-
-        for (size_t i = 0; i < PSK_BYTES; i++) {
-                distinct += !seen[psk[i]];
-                seen[psk[i]] = true;
-                text = text && psk[i] >= 0x20 && psk[i] < 0x7f;
-        }
-        if (text)
-                return "it is text, not 32 random bytes; make one with: openssl rand -base64 32";
-        return distinct < PSK_DISTINCT_MIN ? "it repeats itself and is not random; make one with: openssl rand -base64 32" : NULL;
-}
-
-int psk_parse(const char *text, size_t len, uint8_t ret[static 32], const char **ret_fault) {
-        uint8_t psk[PSK_TEXT_LEN / 4 * 3];
-        uint32_t bits = 0;
-
-        if (len == PSK_TEXT_LEN + 1 && text[len - 1] == '\n')
-                len--;
-        if (len != PSK_TEXT_LEN || text[len - 1] != '=') {
-                *ret_fault = "it is not 32 bytes in base64; make one with: openssl rand -base64 32";
-                return -EINVAL;
-        }
-        for (size_t i = 0; i < PSK_TEXT_LEN; i++) {
-                int v = i == PSK_TEXT_LEN - 1 ? 0 : base64_value(text[i]);
-
-                if (v < 0) {
-                        *ret_fault = "it is not base64";
-                        return -EINVAL;
-                }
-                bits = bits << 6 | (uint32_t) v;
-                if (i % 4 == 3)
-                        for (size_t k = 0; k < 3; k++)
-                                psk[i / 4 * 3 + k] = (uint8_t) (bits >> (16 - 8 * k));
-        }
-        *ret_fault = psk_weakness(psk);
-        if (!*ret_fault)
-                memcpy(ret, psk, PSK_BYTES);
-        crypto_wipe(psk, sizeof(psk));
-        return *ret_fault ? -EINVAL : 0;
-}
+#define SECRET_MAX 8192u      /* bytes of trireme.key or trireme.cert */
 
 static int keys_set_fault(Keys *k, const char *what, const char *why) {
-        return asprintf(&k->fault, "%s: %s", what, why) < 0 ? -ENOMEM : 0;
+        char *text;
+
+        if (asprintf(&text, "%s: %s", what, why) < 0)
+                return -ENOMEM;
+        free(k->fault);
+        k->fault = text;
+        return 0;
 }
 
-static int keys_read_psk(Keys *k, int fd) {
-        uint8_t psk[PSK_BYTES];
-        const char *fault;
-        struct stat st;
-        char text[128];
-        ssize_t n;
-        int r;
+/* ---- files ---- */
 
+typedef struct Secret {
+        char *text;
+        size_t len, size;
+} Secret;
+
+static void secret_done(Secret *s) {
+        if (s->text)
+                crypto_wipe(s->text, s->size);
+        free(s->text);
+}
+
+/* 1: read; 0: there is none; negative: as errno says, or -EFBIG, -EPERM when others may read it. */
+static int secret_read(int directory, const char *name, size_t max, Secret *ret) {
+        _cleanup_close_ int fd = openat(directory, name, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+        struct stat st;
+        ssize_t n;
+
+        if (fd < 0)
+                return errno == ENOENT ? 0 : -errno;
         if (fstat(fd, &st) < 0)
-                return keys_set_fault(k, "trireme.psk", strerror(errno));
+                return -errno;
         if (!S_ISREG(st.st_mode) || (st.st_mode & S_IRWXO))
-                return keys_set_fault(k, "trireme.psk", "it can be read by others; make it mode 0600 and choose a new one");
-        n = read(fd, text, sizeof(text));
+                return -EPERM;
+        if (st.st_size > (off_t) max)
+                return -EFBIG;
+        ret->size = max + 1;
+        ret->text = malloc(ret->size);
+        if (!ret->text)
+                return -ENOMEM;
+        n = read(fd, ret->text, ret->size);
         if (n < 0)
-                return keys_set_fault(k, "trireme.psk", strerror(errno));
-        r = psk_parse(text, (size_t) n, psk, &fault);
-        crypto_wipe(text, sizeof(text));
+                return -errno;
+        ret->len = (size_t) n;
+        return ret->len > max ? -EFBIG : 1;
+}
+
+static int secret_fault(Keys *k, const char *name, int error) {
+        if (error == -ENOMEM)
+                return error;
+        return keys_set_fault(k, name, error == -EPERM ? "it can be read by others; make it mode 0600 and choose a new one" : strerror(-error));
+}
+
+/* Ours are copies that PID 1 made. Whether others may read what it copied only root can see. */
+static int find_exposed(Keys *k, const char *path) {
+        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+        char name[256];
+        ssize_t n;
+
+        if (fd < 0)
+                return errno == ENOENT ? 0 : keys_set_fault(k, path, strerror(errno));
+        n = read(fd, name, sizeof(name) - 1);
+        if (n < 0)
+                return keys_set_fault(k, path, strerror(errno));
+        name[n] = '\0';
+        return keys_set_fault(k, name, "it can be read by others; make it mode 0600 and choose a new one");
+}
+
+/* ---- PSK ---- */
+
+static int load_psk(Keys *k, const KeySource *source) {
+        _cleanup_(secret_done) Secret text = {};
+        const char *fault;
+        int r = secret_read(source->directory, "trireme.psk", PSK_TEXT_MAX, &text);
+
+        if (r == 0)
+                return keys_set_fault(k, "no key", "there is no trireme.psk in /etc/credstore; make one with: triremectl key new");
         if (r < 0)
+                return secret_fault(k, "trireme.psk", r);
+        r = psk_list_parse(text.text, text.len, k->psks, &fault);
+        if (r == -EINVAL)
                 return keys_set_fault(k, "trireme.psk", fault);
-        r = psk_keys_derive(psk, &k->psk);
-        crypto_wipe(psk, sizeof(psk));
+        if (r < 0)
+                return r;
+        k->n_psks = (size_t) r;
+        k->mode = KEY_PSK;
+        k->own.key_id = k->psks[0].key_id;
+        memcpy(k->own.node, source->machine, sizeof(k->own.node));
+        return 0;
+}
+
+/* ---- PKI ---- */
+
+static int load_certificate(Keys *k, const Secret *text) {
+        uint8_t hash[CRYPTO_HASH_SIZE];
+        int r = certificate_from_pem(text->text, text->len, k->certificate);
+
+        if (r == -EFBIG)
+                return keys_set_fault(k, "trireme.cert", "it is too long for a token: use fewer names, an Ed25519 or P-256 key, and a CA with such a key");
+        if (r < 0)
+                return keys_set_fault(k, "trireme.cert", "it is no certificate in PEM");
+        k->certificate_len = (size_t) r;
+        r = crypto_sha256(k->certificate, k->certificate_len, hash);
         if (r >= 0)
-                k->mode = KEY_PSK;
+                memcpy(k->own.node, hash, sizeof(k->own.node));
         return r;
 }
 
-static int keys_load_files(Keys *k, const char *directory) {
-        _cleanup_close_ int dir = -1, fd = -1;
+/* CAs and CRLs are no secrets, and one text for whoever judges certificates. */
+static int load_trust(Keys *k, int directory) {
+        _cleanup_(secret_done) Secret ca = {}, crl = {};
+        char *end;
+        int r;
 
-        if (!directory)
-                return keys_set_fault(k, "no key", "no credentials were passed to the service (trireme.psk in /etc/credstore)");
-        dir = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (dir < 0)
-                return keys_set_fault(k, directory, strerror(errno));
-        /* a certificate wins over a PSK, and one that cannot be used never falls back to it */
-        if (faccessat(dir, "trireme.cert", F_OK, 0) >= 0 || faccessat(dir, "trireme.key", F_OK, 0) >= 0)
-                return keys_set_fault(k, "trireme.cert", "this version cannot use certificates; remove trireme.cert and trireme.key to use trireme.psk");
-        fd = openat(dir, "trireme.psk", O_RDONLY | O_CLOEXEC | O_NOCTTY);
-        if (fd < 0)
-                return errno == ENOENT ? keys_set_fault(k, "no key", "there is no trireme.psk in /etc/credstore; make one with: openssl rand -base64 32")
-                                       : keys_set_fault(k, "trireme.psk", strerror(errno));
-        return keys_read_psk(k, fd);
+        r = secret_read(directory, "trireme.ca", TRUST_SIZE_MAX / 2, &ca);
+        if (r <= 0)
+                return r < 0 ? secret_fault(k, "trireme.ca", r) : keys_set_fault(k, "trireme.ca", "it is missing: the certificates of the CAs that this node trusts");
+        r = secret_read(directory, "trireme.crl", TRUST_SIZE_MAX / 2 - 1, &crl);
+        if (r < 0)
+                return secret_fault(k, "trireme.crl", r);
+        k->trust_len = ca.len + 1 + crl.len;
+        k->trust = malloc(k->trust_len);
+        if (!k->trust)
+                return -ENOMEM;
+        end = mempcpy(k->trust, ca.text, ca.len);
+        *end++ = '\n';
+        if (crl.len > 0)
+                memcpy(end, crl.text, crl.len);
+        return 0;
 }
 
-int keys_load(const char *directory, usec_t now_usec, Keys **ret) {
+static int load_pki_files(Keys *k, int directory) {
+        _cleanup_(secret_done) Secret certificate = {}, key = {};
+        const char *fault;
+        int r;
+
+        r = secret_read(directory, "trireme.cert", SECRET_MAX, &certificate);
+        if (r <= 0)
+                return r < 0 ? secret_fault(k, "trireme.cert", r) : keys_set_fault(k, "trireme.cert", "it is missing, but there is a trireme.key");
+        r = secret_read(directory, "trireme.key", SECRET_MAX, &key);
+        if (r <= 0)
+                return r < 0 ? secret_fault(k, "trireme.key", r) : keys_set_fault(k, "trireme.key", "it is missing, but there is a trireme.cert");
+        r = node_key_parse(key.text, key.len, &k->key, &fault);
+        if (r == -EINVAL)
+                return keys_set_fault(k, "trireme.key", fault);
+        if (r >= 0)
+                r = load_certificate(k, &certificate);
+        return r;
+}
+
+static int load_pki(Keys *k, int directory) {
+        int r = load_pki_files(k, directory);
+
+        if (r >= 0 && !k->fault)
+                r = load_trust(k, directory);
+        if (r >= 0 && !k->fault)
+                k->mode = KEY_PKI;
+        return r;
+}
+
+/* What is wrong with it, in static text or in *ret_text, which is then yours. */
+static int certificate_fault(Keys *k, int64_t now_sec, const char **ret) {
+        _cleanup_(trust_store_freep) TrustStore *trust = NULL;
+        const char *fault = NULL;
+        int r = trust_store_new(k->trust, k->trust_len, &trust, &fault);
+
+        if (r >= 0)
+                r = certificate_verify(trust, k->certificate, k->certificate_len, now_sec, &k->info);
+        if (r < 0 && r != -EINVAL)
+                return r;
+        constraints_done(&k->constraints);
+        if (r == -EINVAL)
+                *ret = fault;
+        else if (k->info.result != CERTIFICATE_OK)
+                *ret = certificate_result_to_string(k->info.result);
+        else if (memcmp(&k->info.key, node_key_public(k->key), sizeof(k->info.key)) != 0)
+                *ret = "it is not the certificate of the key in trireme.key";
+        else {
+                r = constraints_from_certificate(&k->info, &k->constraints);
+                *ret = r == -EINVAL ? "it, or a CA above it, has a \"trireme:\" name that cannot be understood" : NULL;
+        }
+        return r == -EINVAL ? 0 : r;
+}
+
+int keys_judge(Keys *k, int64_t now_sec) {
+        _cleanup_free_ char *old = NULL;
+        const char *fault;
+        int r;
+
+        if (k->mode != KEY_PKI)
+                return 0;
+        r = certificate_fault(k, now_sec, &fault);
+        if (r < 0)
+                return r;
+        old = TAKE_PTR(k->fault);
+        if (fault)
+                r = keys_set_fault(k, "this node's certificate cannot be used", fault);
+        return r < 0 ? r : old && k->fault ? !streq(old, k->fault) : old != k->fault;
+}
+
+/* ---- all of it ---- */
+
+static int load_files(Keys *k, const KeySource *source) {
+        int r;
+
+        if (source->directory < 0)
+                return keys_set_fault(k, "no key", "no credentials were passed to the service (trireme.psk in /etc/credstore)");
+        r = find_exposed(k, source->exposed);
+        if (r < 0 || k->fault)
+                return r;
+        if (faccessat(source->directory, "trireme.cert", F_OK, 0) >= 0 || faccessat(source->directory, "trireme.key", F_OK, 0) >= 0)
+                return load_pki(k, source->directory);
+        return load_psk(k, source);
+}
+
+int keys_load(const KeySource *source, int64_t now_sec, usec_t now_usec, Keys **ret) {
         _cleanup_(keys_freep) Keys *k = calloc(1, sizeof(*k));
         int r;
 
         if (!k)
                 return -ENOMEM;
-        r = keys_load_files(k, directory);
-        if (r < 0)
-                return r;
-        r = dh_key_generate(&k->dh);
+        r = load_files(k, source);
+        if (r >= 0)
+                r = keys_judge(k, now_sec);
+        if (r >= 0)
+                r = dh_key_generate(&k->own.dh);
         if (r < 0)
                 return r;
         k->dh_made_usec = now_usec;
@@ -134,9 +249,20 @@ Keys *keys_free(Keys *k) {
         if (!k)
                 return NULL;
         free(k->fault);
+        free(k->trust);
+        node_key_free(k->key);
+        constraints_done(&k->constraints);
         crypto_wipe(k, sizeof(*k));
         free(k);
         return NULL;
+}
+
+bool keys_equal(const Keys *a, const Keys *b) {
+        if (a->mode != b->mode || a->n_psks != b->n_psks || a->certificate_len != b->certificate_len || a->trust_len != b->trust_len)
+                return false;
+        if (!crypto_equal(a->psks, b->psks, sizeof(a->psks)) || memcmp(a->certificate, b->certificate, sizeof(a->certificate)) != 0)
+                return false;
+        return a->trust_len == 0 || memcmp(a->trust, b->trust, a->trust_len) == 0;
 }
 
 int keys_rotate_dh(Keys *k, usec_t now_usec) {
@@ -148,22 +274,50 @@ int keys_rotate_dh(Keys *k, usec_t now_usec) {
         r = dh_key_generate(&fresh);
         if (r < 0)
                 return r;
-        k->previous_dh = k->dh;
-        k->has_previous_dh = true;
-        k->dh = fresh;
+        k->previous = k->own;
+        k->has_previous = true;
+        k->own.dh = fresh;
         k->dh_made_usec = now_usec;
         crypto_wipe(&fresh, sizeof(fresh));
         return 1;
 }
 
-const DhKey *keys_find_dh(const Keys *k, const uint8_t *public_key) {
-        if (memcmp(k->dh.public_key, public_key, sizeof(k->dh.public_key)) == 0)
-                return &k->dh;
-        if (k->has_previous_dh && memcmp(k->previous_dh.public_key, public_key, sizeof(k->previous_dh.public_key)) == 0)
-                return &k->previous_dh;
+/* With the same key and certificate the Diffie-Hellman key stays, too: only who is trusted has changed. */
+void keys_succeed(Keys *k, const Keys *old) {
+        if (k->mode != old->mode || (k->mode == KEY_PSK && !keys_find_psk(k, old->own.key_id)))
+                return;
+        if (k->own.key_id == old->own.key_id && memcmp(k->own.node, old->own.node, sizeof(k->own.node)) == 0) {
+                k->own = old->own;
+                k->previous = old->previous;
+                k->has_previous = old->has_previous;
+                k->dh_made_usec = old->dh_made_usec;
+                return;
+        }
+        k->previous = old->own;
+        k->has_previous = true;
+}
+
+const OwnKey *keys_find_own(const Keys *k, const uint8_t *public_key) {
+        if (memcmp(k->own.dh.public_key, public_key, sizeof(k->own.dh.public_key)) == 0)
+                return &k->own;
+        if (k->has_previous && memcmp(k->previous.dh.public_key, public_key, sizeof(k->previous.dh.public_key)) == 0)
+                return &k->previous;
         return NULL;
 }
 
+const PskKeys *keys_find_psk(const Keys *k, uint32_t key_id) {
+        for (size_t i = 0; i < k->n_psks; i++)
+                if (k->psks[i].key_id == key_id)
+                        return &k->psks[i];
+        return NULL;
+}
+
+TokenMode keys_token_mode(const Keys *k) {
+        return k->mode == KEY_PKI ? TOKEN_PKI : TOKEN_PSK;
+}
+
 const char *key_mode_to_string(KeyMode mode) {
-        return mode == KEY_PSK ? "psk" : "none";
+        static const char *const names[] = { [KEY_NONE] = "none", [KEY_PSK] = "psk", [KEY_PKI] = "pki" };
+
+        return names[mode];
 }

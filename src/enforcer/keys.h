@@ -1,42 +1,75 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* The node's secrets: the group key (PSK), and the Diffie-Hellman key that lives in memory only. Wiped when freed. */
+/* The node's secrets: the group's keys (PSK) or its own key with its certificate (PKI), and the Diffie-Hellman key that lives in memory only. Wiped when freed. */
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "crypto/certificate.h"
 #include "crypto/crypto.h"
+#include "enforcer/psk.h"
+#include "policy/constraint.h"
 #include "util/clock.h"
 #include "util/macro.h"
+#include "wire/token.h"
 
 #define KEYS_DH_LIFE_USEC (24 * 3600 * USEC_PER_SEC)
 
-typedef enum KeyMode { KEY_NONE, KEY_PSK } KeyMode;
+typedef enum KeyMode { KEY_NONE, KEY_PSK, KEY_PKI } KeyMode;
+
+/* What a token of ours binds together. */
+typedef struct OwnKey {
+        DhKey dh;
+        uint8_t node[16];
+        uint32_t key_id;          /* PSK */
+} OwnKey;
 
 typedef struct Keys {
         KeyMode mode;
-        char *fault;              /* KEY_NONE: why, for people */
-        PskKeys psk;
-        DhKey dh, previous_dh;    /* tokens made with the previous one are still on their way for a while */
-        bool has_previous_dh;
+        char *fault;              /* not NULL: no token can be made, and this is why; with KEY_PKI the certificate is not (or no longer) good */
+        PskKeys psks[PSK_LINES_MAX]; /* the first is our own */
+        size_t n_psks;
+
+        NodeKey *key;             /* PKI */
+        uint8_t certificate[CERTIFICATE_MAX]; /* DER */
+        size_t certificate_len;
+        CertificateInfo info;     /* of it, as last judged; and what it lets us say */
+        Constraints constraints;
+        char *trust;              /* trireme.ca and trireme.crl, in PEM */
+        size_t trust_len;
+
+        OwnKey own, previous;     /* tokens made with the previous one are still on their way for a while */
+        bool has_previous;
         usec_t dh_made_usec;
 } Keys;
 
-/* Reads trireme.psk from directory ($CREDENTIALS_DIRECTORY; NULL: there is none). A key that is missing or unusable is not an error of this function: mode is
- * KEY_NONE and fault says why. -ENOMEM, -EIO. */
-_must_use_ int keys_load(const char *directory, usec_t now_usec, Keys **ret);
+/* Where keys come from. */
+typedef struct KeySource {
+        int directory;            /* of credentials; borrowed; -1: there is none */
+        const char *exposed;      /* the file that says which key in the store others may read (ipc/credentials-protocol.h) */
+        const uint8_t *machine;   /* 16 bytes: the node id in PSK mode */
+} KeySource;
+
+/* Keys that are missing or unusable are not an error of this function: fault says why. -ENOMEM, -EIO. */
+_must_use_ int keys_load(const KeySource *source, int64_t now_sec, usec_t now_usec, Keys **ret);
 Keys *keys_free(Keys *k);
 DEFINE_CLEANUP(Keys *, keys_free);
 
+bool keys_equal(const Keys *a, const Keys *b); /* but for the Diffie-Hellman key */
+
+/* Judges our own certificate by today's date. 1: fault came, went or changed; 0; -ENOMEM, -EIO. */
+_must_use_ int keys_judge(Keys *k, int64_t now_sec);
+
 /* 1: a new Diffie-Hellman key was made because the old one is a day old; 0: not yet. */
 _must_use_ int keys_rotate_dh(Keys *k, usec_t now_usec);
+/* k takes the place of old: handshakes that are under way with old's token can end. */
+void keys_succeed(Keys *k, const Keys *old);
 
-/* The key pair with this public key (32 bytes), NULL if it is not (or no longer) ours. */
-const DhKey *keys_find_dh(const Keys *k, const uint8_t *public_key);
+/* What goes with this Diffie-Hellman public key (32 bytes), NULL if it is not (or no longer) ours. */
+const OwnKey *keys_find_own(const Keys *k, const uint8_t *public_key);
+const PskKeys *keys_find_psk(const Keys *k, uint32_t key_id);
 
+TokenMode keys_token_mode(const Keys *k);
 const char *key_mode_to_string(KeyMode mode);
-
-/* The text of a trireme.psk: 32 bytes in base64, one newline allowed. -EINVAL with *ret_fault (static text) when it is not that, or is no random key. */
-_must_use_ int psk_parse(const char *text, size_t len, uint8_t ret[static 32], const char **ret_fault);

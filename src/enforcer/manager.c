@@ -18,7 +18,9 @@
 #include "enforcer/helper-client.h"
 #include "enforcer/identity.h"
 #include "enforcer/identity-names.h"
+#include "enforcer/key-change.h"
 #include "enforcer/unit-token.h"
+#include "enforcer/verify-client.h"
 #include "util/fd.h"
 #include "util/log.h"
 
@@ -84,24 +86,11 @@ void manager_reload_policies(Manager *m) {
                 manager_update_status(m);
 }
 
-static int load_first_keys(Manager *m, const char *credentials) {
-        int r = keys_load(credentials, clock_boottime_usec(), &m->keys);
-
-        if (r < 0)
-                return log_error_errno(r, "Cannot make the node's keys");
-        if (m->keys->mode == KEY_NONE)
-                log_error("No usable key, so every unit is denied: %s", m->keys->fault);
-        return 0;
-}
-
 static int on_refresh(sd_event_source *s, uint64_t usec, void *userdata) {
         Manager *m = userdata;
         int r;
 
-        r = keys_rotate_dh(m->keys, clock_boottime_usec());
-        if (r < 0)
-                log_error_errno(r, "Cannot make a new Diffie-Hellman key, keeping the old one");
-        enforce_refresh_tokens(m);
+        key_change_tick(m);
         r = sd_event_source_set_time_relative(s, UNIT_TOKEN_REFRESH_USEC);
         if (r >= 0)
                 r = sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
@@ -122,7 +111,8 @@ static int on_clock_set(sd_event_source *s, int fd, uint32_t events, void *userd
         if (read(fd, &n, sizeof(n)) < 0 && errno != ECANCELED)
                 return 0;
         log_info("The wall clock was set, making new tokens");
-        enforce_refresh_tokens(m);
+        verify_client_renew(m);
+        key_change_tick(m);
         return clock_watch(fd);
 }
 
@@ -170,6 +160,7 @@ static int on_signal(sd_event_source *s, const struct signalfd_siginfo *si, void
         r = manager_reload(userdata, &text);
         if (r < 0)
                 log_error_errno(r, "Cannot reload: %s", text ?: "");
+        key_change_reload(userdata, NULL, NULL);
         return 0;
 }
 
@@ -209,6 +200,8 @@ static int manager_init_state(Manager *m, const ManagerOptions *options) {
         m->last_profile = random[1];
         r = peers_new(&m->peers);
         if (r >= 0)
+                r = certificates_new(&m->certificates);
+        if (r >= 0)
                 r = names_new(&m->rules);
         if (r >= 0)
                 r = file_cache_new(&m->files);
@@ -231,7 +224,7 @@ int manager_new(const ManagerOptions *options, Manager **ret) {
         if (r >= 0)
                 manager_reload_policies(m); /* faults deny those units that name a policy */
         if (r >= 0)
-                r = load_first_keys(m, m->credentials);
+                r = key_change_start(m);
         if (r >= 0)
                 r = start_timers(m);
         if (r >= 0)
@@ -257,6 +250,8 @@ Manager *manager_free(Manager *m) {
         m->helper_ready = m->datapath_ready = false;
         m->helper = link_free(m->helper); /* answers what is pending, so loads and jobs end here */
         m->datapath = link_free(m->datapath);
+        key_change_stop(m);
+        verify_client_stop(m);
         loads_free(m);
         for (Unit *u = m->units.first; u; u = u->next) {
                 u->profile = profile_release(u->profile);
@@ -264,6 +259,7 @@ Manager *manager_free(Manager *m) {
         }
         units_done(&m->units);
         peers_free(m->peers);
+        certificates_free(m->certificates);
         names_free(m->rules);
         file_cache_free(m->files);
         identity_files_free(m->identity_files);
@@ -316,8 +312,8 @@ void manager_update_status(Manager *m) {
         (void) sd_notifyf(false, "STATUS=%s%u units, %u of them denied everything%s%s%s%s%s%s",
                           m->helper_state.disarmed_until_usec ? "DISARMED, everything passes. " : "", n, n_denied,
                           m->config_fault ? "; configuration faulty" : "",
-                          m->policies_fault ? "; policies faulty" : "", m->keys->mode == KEY_NONE ? "; no usable key: " : "",
-                          m->keys->mode == KEY_NONE ? m->keys->fault : "", m->helper_ready ? "" : "; waiting for the helper",
+                          m->policies_fault ? "; policies faulty" : "", m->keys->fault ? "; no usable key: " : "",
+                          m->keys->fault ?: "", m->helper_ready ? "" : "; waiting for the helper",
                           m->datapath_ready ? "" : "; waiting for the datapath");
 }
 
@@ -341,25 +337,6 @@ static int reload_config(Manager *m, char **ret_text) {
         return 0;
 }
 
-/* Credentials are a copy that PID 1 made at our start, so this finds a changed key only where PID 1 renews them. The old Diffie-Hellman key goes with the old key. */
-static int reload_keys(Manager *m) {
-        Keys *keys;
-        int r;
-
-        r = keys_load(m->credentials, clock_boottime_usec(), &keys);
-        if (r < 0)
-                return r;
-        if (keys->mode == m->keys->mode && crypto_equal(&keys->psk, &m->keys->psk, sizeof(keys->psk))) {
-                keys_free(keys);
-                return 0;
-        }
-        keys_free(m->keys);
-        m->keys = keys;
-        peers_clear(m->peers);
-        datapath_forget(m, DATAPATH_FORGET_DECISIONS | DATAPATH_FORGET_KEYS, 0);
-        return 0;
-}
-
 int manager_reload(Manager *m, char **ret_text) {
         uint64_t now_usec;
         int r;
@@ -370,8 +347,6 @@ int manager_reload(Manager *m, char **ret_text) {
 
         (void) sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, now_usec);
         r = reload_config(m, ret_text);
-        if (r >= 0)
-                r = reload_keys(m);
         if (r >= 0) {
                 helper_send_config(m);
                 datapath_send_config(m);

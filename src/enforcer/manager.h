@@ -9,6 +9,7 @@
 #include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>
 
+#include "enforcer/certificates.h"
 #include "enforcer/file-cache.h"
 #include "enforcer/flows.h"
 #include "enforcer/keys.h"
@@ -25,8 +26,10 @@
 
 typedef struct IdentityFiles IdentityFiles;
 typedef struct IdentityNames IdentityNames;
+typedef struct KeyFetch KeyFetch;
 typedef struct Load Load;
 typedef struct PolkitQuery PolkitQuery;
+typedef struct Waiting Waiting;
 
 typedef struct Manager {
         sd_event *event;
@@ -47,7 +50,7 @@ typedef struct Manager {
 
         char hostname[256];
         char machine_id[33];
-        uint8_t node[16];
+        uint8_t node[16];                /* of this machine: the node id in PSK mode */
         char machine[33];                /* the same as text: @sys:machine */
         char *credentials, *config_root; /* as given in ManagerOptions */
         char *runtime_directory;         /* NULL: nothing survives a restart */
@@ -57,7 +60,13 @@ typedef struct Manager {
         PolicyBook policies;             /* of policy.d; swapped whole, and units keep the rules they have until they are evaluated anew */
         char *policies_fault;            /* not NULL: the files there cannot be used now, this is why */
         Keys *keys;
+        KeyFetch *key_fetches;
+        Certificates *certificates;
         Peers *peers;
+        Link *verify;                    /* trireme-verify; NULL: not needed */
+        Waiting *verify_waiting;         /* questions of the datapath that need a certificate */
+        unsigned n_verify_waiting, n_verify_asked;
+        bool verify_revoked;             /* connections must be cut when all answers are in */
         Names *rules;
         Units units;
         Profile *profiles;
@@ -90,7 +99,7 @@ void manager_set_ready(Manager *m);
 void manager_update_status(Manager *m);
 void manager_check_settled(Manager *m, bool anyhow);
 
-/* Configuration, keys and every loaded unit once more. -EINVAL: the configuration or the policies have faults
+/* Configuration and every loaded unit once more; keys are key_change_reload()'s. -EINVAL: the configuration or the policies have faults
  * and those in force stay in force; *ret_text says which (yours). */
 _must_use_ int manager_reload(Manager *m, char **ret_text);
 /* The same for policy.d alone. What is wrong with it is logged and stands in the status. */

@@ -27,41 +27,98 @@ static Reason token_dates(const Token *t, int64_t now_sec) {
         return REASON_NONE;
 }
 
-static int token_authenticate(const Keys *keys, const Token *t, Reason *ret) {
+static int authenticate_psk(const TokenContext *c, const Token *t, Reason *ret) {
+        const PskKeys *psk = keys_find_psk(c->keys, t->key_id);
         int r;
 
-        if (t->mode != TOKEN_PSK || keys->mode != KEY_PSK) {
-                *ret = REASON_WRONG_MODE;
-                return 0;
-        }
-        if (t->key_id != keys->psk.key_id || t->proof_len != TOKEN_MAC_SIZE) {
+        if (!psk || t->proof_len != TOKEN_MAC_SIZE) {
                 *ret = REASON_UNVERIFIED;
                 return 0;
         }
-        r = token_mac_verify(keys->psk.token_key, t->bytes, t->signed_len, t->proof);
+        r = token_mac_verify(psk->token_key, t->bytes, t->signed_len, t->proof);
         if (r == -EBADMSG)
                 *ret = REASON_UNVERIFIED;
         return r == -EBADMSG ? 0 : r;
 }
 
-/* The first that fails decides: form, proof, tags, dates. What a token without proof says about itself is kept as claimed, never as a reason. */
-int token_judge(const Keys *keys, const uint8_t *bytes, size_t len, int64_t now_sec, Token *ret_token, TagSet *ret_tags, Reason *ret_reason) {
-        Reason reason = REASON_NONE;
-        int r, tags;
+static int authenticate_pki(const TokenContext *c, TokenJudgement *j) {
+        const Token *t = &j->token;
+        uint8_t hash[CRYPTO_HASH_SIZE];
+        int r = crypto_sha256(t->certificate, t->certificate_len, hash);
 
-        if (token_parse(bytes, len, ret_token) < 0) {
-                *ret_reason = REASON_BAD_TOKEN;
-                return 0;
-        }
-        r = token_authenticate(keys, ret_token, &reason);
         if (r < 0)
                 return r;
-        tags = tag_set_from_token(ret_token, ret_tags);
-        if (tags == -ENOMEM)
-                return tags;
-        if (reason == REASON_NONE && tags < 0)
-                reason = tags == -EPROTONOSUPPORT ? REASON_UNKNOWN_NAMESPACE : REASON_BAD_TOKEN;
-        *ret_reason = reason == REASON_NONE ? token_dates(ret_token, now_sec) : reason;
+        j->certificate = certificates_find(c->certificates, hash, c->time.now_usec);
+        if (!j->certificate)
+                j->reason = REASON_NO_ANSWER;
+        else if (j->certificate->reason != REASON_NONE)
+                j->reason = j->certificate->reason;
+        else if (memcmp(t->node, hash, sizeof(t->node)) != 0)
+                j->reason = REASON_BAD_TOKEN;
+        else if (t->proof_len != SIGNATURE_SIZE)
+                j->reason = REASON_UNVERIFIED;
+        else if (!certificates_may_check(c->certificates, c->time.now_usec))
+                j->reason = REASON_OVERLOAD;
+        else {
+                r = token_signature_verify(&j->certificate->key, t->bytes, t->signed_len, t->proof);
+                if (r != -EBADMSG && r != -EINVAL)
+                        return r;
+                certificates_charge(c->certificates, c->time.now_usec);
+                j->reason = REASON_UNVERIFIED;
+        }
+        return 0;
+}
+
+static int token_authenticate(const TokenContext *c, TokenJudgement *j) {
+        if (c->keys->mode == KEY_NONE || j->token.mode != keys_token_mode(c->keys)) {
+                j->reason = REASON_WRONG_MODE;
+                return 0;
+        }
+        return j->token.mode == TOKEN_PSK ? authenticate_psk(c, &j->token, &j->reason) : authenticate_pki(c, j);
+}
+
+static Reason token_constraints(const TokenJudgement *j) {
+        static const Reason reasons[] = {
+                [CONSTRAINT_OK] = REASON_NONE,
+                [CONSTRAINT_NO_TAGS] = REASON_CERT_NO_TAGS,
+                [CONSTRAINT_TAGS] = REASON_CERT_TAGS,
+                [CONSTRAINT_HOST] = REASON_CERT_HOST,
+        };
+        const Tag *tag;
+
+        return j->certificate ? reasons[constraints_check(&j->certificate->constraints, &j->tags, &tag)] : REASON_NONE;
+}
+
+static usec_t token_expires(const TokenContext *c, const TokenJudgement *j) {
+        usec_t end = c->time.now_usec + (usec_t) (j->token.valid_until_sec + TOKEN_SKEW_SEC - c->time.now_sec) * USEC_PER_SEC;
+
+        return j->certificate ? MIN(end, j->certificate->expires_usec) : end;
+}
+
+/* The first that fails decides: form, proof, tags, dates. What a token without proof says about itself is kept as claimed, never as a reason. */
+int token_judge(const TokenContext *context, const uint8_t *bytes, size_t len, TokenJudgement *ret) {
+        TokenJudgement j = { .reason = REASON_NONE };
+        int r;
+
+        if (token_parse(bytes, len, &j.token) < 0) {
+                *ret = (TokenJudgement) { .reason = REASON_BAD_TOKEN };
+                return 0;
+        }
+        r = token_authenticate(context, &j);
+        if (r < 0)
+                return r;
+        r = tag_set_from_token(&j.token, &j.tags);
+        if (r == -ENOMEM)
+                return r;
+        if (j.reason == REASON_NONE && r < 0)
+                j.reason = r == -EPROTONOSUPPORT ? REASON_UNKNOWN_NAMESPACE : REASON_BAD_TOKEN;
+        if (j.reason == REASON_NONE)
+                j.reason = token_constraints(&j);
+        if (j.reason == REASON_NONE)
+                j.reason = token_dates(&j.token, context->time.now_sec);
+        if (j.reason == REASON_NONE)
+                j.expires_usec = token_expires(context, &j);
+        *ret = j;
         return 0;
 }
 
@@ -116,7 +173,7 @@ int peers_new(Peers **ret) {
         return 0;
 }
 
-void peers_clear(Peers *p) {
+static void peers_clear(Peers *p) {
         while (p->verified.oldest)
                 peers_remove(p, p->verified.oldest);
         while (p->claimed.oldest)
@@ -138,23 +195,37 @@ static Peer *peers_lookup(const Peers *p, const uint8_t *hash) {
         return NULL;
 }
 
-static usec_t token_expires(const Token *t, const PeerTime *time) {
-        return time->now_usec + (usec_t) (t->valid_until_sec + TOKEN_SKEW_SEC - time->now_sec) * USEC_PER_SEC;
-}
-
-static int peer_judge(const Keys *keys, const uint8_t *bytes, size_t len, const PeerTime *time, Peer *peer) {
-        Token token = {};
-        int r = token_judge(keys, bytes, len, time->now_sec, &token, &peer->tags, &peer->reason);
+static int peer_judge(const TokenContext *context, const uint8_t *bytes, size_t len, Peer *peer) {
+        uint8_t named[sizeof(peer->node) + sizeof(peer->dh)];
+        TokenJudgement j;
+        int r = token_judge(context, bytes, len, &j);
 
         if (r < 0)
                 return r;
-        peer->verified = peer->reason == REASON_NONE;
-        if (peer->verified)
-                peer->expires_usec = token_expires(&token, time);
-        peer->families = token.families;
-        memcpy(peer->node, token.node, sizeof(peer->node));
-        memcpy(peer->dh, token.node_dh, sizeof(peer->dh));
-        return 0;
+        peer->reason = j.reason;
+        peer->verified = j.reason == REASON_NONE;
+        peer->expires_usec = j.expires_usec;
+        peer->tags = j.tags;
+        peer->families = j.token.families;
+        peer->mode = j.token.mode;
+        peer->key_id = j.token.key_id;
+        memcpy(peer->node, j.token.node, sizeof(peer->node));
+        memcpy(peer->dh, j.token.node_dh, sizeof(peer->dh));
+        if (j.certificate)
+                memcpy(peer->certificate, j.certificate->hash, sizeof(peer->certificate));
+        memcpy(mempcpy(named, peer->node, sizeof(peer->node)), peer->dh, sizeof(peer->dh));
+        return crypto_sha256(named, sizeof(named), peer->pair);
+}
+
+static bool is_accepted(const TokenContext *c, const Peer *peer) {
+        const Certificate *x;
+
+        if (peer->mode != keys_token_mode(c->keys))
+                return false;
+        if (peer->mode == TOKEN_PSK)
+                return keys_find_psk(c->keys, peer->key_id);
+        x = certificates_find(c->certificates, peer->certificate, c->time.now_usec);
+        return x && x->reason == REASON_NONE;
 }
 
 static Peer *peers_insert(Peers *p, Peer *peer) {
@@ -171,7 +242,7 @@ static Peer *peers_insert(Peers *p, Peer *peer) {
         return peer;
 }
 
-int peers_get(Peers *p, const Keys *keys, const uint8_t *token, size_t len, const PeerTime *time, Peer **ret) {
+int peers_get(Peers *p, const TokenContext *context, const uint8_t *token, size_t len, Peer **ret) {
         uint8_t hash[CRYPTO_HASH_SIZE];
         Peer *peer;
         int r;
@@ -180,7 +251,7 @@ int peers_get(Peers *p, const Keys *keys, const uint8_t *token, size_t len, cons
         if (r < 0)
                 return r;
         peer = peers_lookup(p, hash);
-        if (peer && peer->verified && time->now_usec < peer->expires_usec) {
+        if (peer && peer->verified && context->time.now_usec < peer->expires_usec && is_accepted(context, peer)) {
                 room_unlink(&p->verified, peer);
                 room_push(&p->verified, peer);
                 *ret = peer;
@@ -192,7 +263,7 @@ int peers_get(Peers *p, const Keys *keys, const uint8_t *token, size_t len, cons
         if (!peer)
                 return -ENOMEM;
         memcpy(peer->hash, hash, sizeof(hash));
-        r = peer_judge(keys, token, len, time, peer);
+        r = peer_judge(context, token, len, peer);
         if (r < 0) {
                 peer_destroy(peer);
                 return r;
@@ -201,27 +272,65 @@ int peers_get(Peers *p, const Keys *keys, const uint8_t *token, size_t len, cons
         return 0;
 }
 
+static void peer_refuse(Peers *p, Peer *peer, Reason reason) {
+        room_unlink(&p->verified, peer);
+        peer->verified = false;
+        peer->reason = reason;
+        room_push(&p->claimed, peer);
+        if (p->claimed.n > p->claimed.max)
+                peers_remove(p, p->claimed.oldest);
+}
+
+void peers_revoke(Peers *p, const uint8_t certificate[static CRYPTO_HASH_SIZE], Reason reason) {
+        for (Peer *peer = p->verified.newest, *older; peer; peer = older) {
+                older = peer->older;
+                if (peer->mode == TOKEN_PKI && memcmp(peer->certificate, certificate, CRYPTO_HASH_SIZE) == 0)
+                        peer_refuse(p, peer, reason);
+        }
+}
+
+unsigned peers_revoke_unknown(Peers *p, const Keys *keys) {
+        unsigned n = 0;
+
+        for (Peer *peer = p->verified.newest, *older; peer; peer = older) {
+                older = peer->older;
+                if (peer->mode == keys_token_mode(keys) && (peer->mode == TOKEN_PKI || keys_find_psk(keys, peer->key_id)))
+                        continue;
+                peer_refuse(p, peer, peer->mode == keys_token_mode(keys) ? REASON_UNVERIFIED : REASON_WRONG_MODE);
+                n++;
+        }
+        return n;
+}
+
 const Peer *peers_find_id(const Peers *p, uint64_t id) {
         const Peer *peer = p->by_id[id % ID_SLOTS];
 
         return peer && peer->id == id ? peer : NULL;
 }
 
-int peer_keys(Peer *peer, const Keys *keys, const uint8_t *own_node, const DhKey *own, const PairKeys **ret) {
+/* Both ends hold both keys, since each has verified the other's token: either does, if both choose the same. */
+static const PskKeys *pair_psk(const Keys *keys, const OwnKey *own, const Peer *peer) {
+        return keys_find_psk(keys, MIN(own->key_id, peer->key_id));
+}
+
+int peer_keys(Peer *peer, const Keys *keys, const OwnKey *own, const PairKeys **ret) {
+        const PskKeys *psk = peer->mode == TOKEN_PSK ? pair_psk(keys, own, peer) : NULL;
         const PairInput in = {
-                .mode = TOKEN_PSK, .psk_pair_key = keys->psk.pair_key, .own = own,
-                .own_node = own_node, .peer_node = peer->node, .peer_dh = peer->dh,
+                .mode = (uint8_t) peer->mode, .psk_pair_key = psk ? psk->pair_key : NULL, .own = &own->dh,
+                .own_node = own->node, .peer_node = peer->node, .peer_dh = peer->dh,
         };
         PairKeys derived;
         int r;
 
-        if (!peer->has_keys || memcmp(peer->keys_dh, own->public_key, sizeof(peer->keys_dh)) != 0) {
+        if (peer->mode == TOKEN_PSK && !psk)
+                return -ESTALE;
+        if (!peer->has_keys || memcmp(peer->keys_dh, own->dh.public_key, sizeof(peer->keys_dh)) != 0) {
                 r = pair_keys_derive(&in, &derived);
                 if (r < 0)
                         return r;
                 peer->keys = derived;
                 peer->has_keys = true;
-                memcpy(peer->keys_dh, own->public_key, sizeof(peer->keys_dh));
+                memcpy(peer->keys_dh, own->dh.public_key, sizeof(peer->keys_dh));
                 crypto_wipe(&derived, sizeof(derived));
         }
         *ret = &peer->keys;

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* Peers on other hosts: their tokens, judged once and remembered by the SHA-256 of the whole token. */
+/* Peers on other hosts: their tokens, judged once and remembered by the SHA-256 of the whole token. A remembered verdict holds as long as the key or the certificate
+ * that it rests on is accepted. */
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "crypto/crypto.h"
+#include "enforcer/certificates.h"
 #include "enforcer/keys.h"
 #include "policy/reason.h"
 #include "policy/tags.h"
@@ -28,6 +30,10 @@ typedef struct Peer {
         TagSet tags;                    /* not verified: as claimed */
         uint16_t families;
         uint8_t node[16], dh[32];
+        uint8_t pair[32];               /* names node and dh together: of two nodes that show the same key neither gets the other's pair keys */
+        TokenMode mode;
+        uint32_t key_id;                /* PSK */
+        uint8_t certificate[CRYPTO_HASH_SIZE]; /* PKI */
         usec_t expires_usec;            /* CLOCK_BOOTTIME */
         bool has_keys;
         uint8_t keys_dh[32];            /* our public key that keys were derived with */
@@ -38,18 +44,31 @@ typedef struct Peers Peers;
 _must_use_ int peers_new(Peers **ret);
 Peers *peers_free(Peers *p);
 DEFINE_CLEANUP(Peers *, peers_free);
-void peers_clear(Peers *p);          /* keys changed: everything must be verified again */
 
-typedef struct PeerTime {
-        int64_t now_sec;             /* CLOCK_REALTIME */
-        usec_t now_usec;             /* CLOCK_BOOTTIME */
-} PeerTime;
+/* What tokens are judged by; borrowed. */
+typedef struct TokenContext {
+        const Keys *keys;
+        Certificates *certificates;  /* what is not in here is not verified: REASON_NO_ANSWER */
+        PeerTime time;
+} TokenContext;
+
+/* These are refused from now on, their records stay. */
+void peers_revoke(Peers *p, const uint8_t certificate[static CRYPTO_HASH_SIZE], Reason reason);
+unsigned peers_revoke_unknown(Peers *p, const Keys *keys); /* whose PSK, or kind of key, is accepted no longer. Their number */
 
 /* The peer of a token: remembered, or judged now. Borrowed until the next call. -ENOMEM, -EIO; a bad token is a Peer that is not verified. */
-_must_use_ int peers_get(Peers *p, const Keys *keys, const uint8_t *token, size_t len, const PeerTime *time, Peer **ret);
+_must_use_ int peers_get(Peers *p, const TokenContext *context, const uint8_t *token, size_t len, Peer **ret);
 const Peer *peers_find_id(const Peers *p, uint64_t id); /* NULL: forgotten meanwhile */
-/* The pair keys between our key own and this peer, derived once. -EINVAL: its DH key is none, -EIO. */
-_must_use_ int peer_keys(Peer *peer, const Keys *keys, const uint8_t *own_node, const DhKey *own, const PairKeys **ret);
+/* The pair keys between our key own and this peer, derived once. -EINVAL: its DH key is none; -ESTALE: made with a PSK that is none of ours any more; -EIO. */
+_must_use_ int peer_keys(Peer *peer, const Keys *keys, const OwnKey *own, const PairKeys **ret);
 
-/* REASON_NONE: authentic, in date, all tags admissible. Pure but for crypto. tags is filled also when the token does not verify but parses. -ENOMEM, -EIO. */
-_must_use_ int token_judge(const Keys *keys, const uint8_t *bytes, size_t len, int64_t now_sec, Token *ret_token, TagSet *ret_tags, Reason *ret_reason);
+typedef struct TokenJudgement {
+        Reason reason;               /* NONE: authentic, in date, all tags admissible */
+        Token token;                 /* all zero when it does not parse */
+        TagSet tags;                 /* filled also when the token does not verify but parses; yours */
+        const Certificate *certificate; /* NULL in PSK mode, or if unknown */
+        usec_t expires_usec;         /* verified: the end of the token, or of the certificate if that is earlier */
+} TokenJudgement;
+
+/* Pure but for crypto. -ENOMEM, -EIO. */
+_must_use_ int token_judge(const TokenContext *context, const uint8_t *bytes, size_t len, TokenJudgement *ret);

@@ -20,12 +20,12 @@ static bool unit_has_identity(const Unit *u) {
 }
 
 static void resolve_keys(const Resolver *r, Peer *peer, const DatapathResolve *q, DatapathResolved *ret) {
-        const DhKey *own = keys_find_dh(r->keys, q->our_dh);
+        const OwnKey *own = keys_find_own(r->keys, q->our_dh);
         const PairKeys *keys;
         int k;
 
         _Static_assert(sizeof(PairKeys) == sizeof(DatapathPairKeys), "the six keys travel as they are");
-        k = own ? peer_keys(peer, r->keys, r->node, own, &keys) : -ESTALE;
+        k = own ? peer_keys(peer, r->keys, own, &keys) : -ESTALE;
         if (k >= 0) {
                 memcpy(&ret->keys, keys, sizeof(ret->keys));
                 ret->verified = 1;
@@ -38,6 +38,7 @@ static void resolve_keys(const Resolver *r, Peer *peer, const DatapathResolve *q
 
 /* ACCEPT, CONNECT: the peer's token. observe does not reach what is not proven: an unverified peer is a stranger, and ACLs have their own place for those. */
 static void resolve_peer(const Resolver *r, const DatapathResolve *q, const PeerTime *time, DatapathResolved *ret) {
+        const TokenContext context = { .keys = r->keys, .certificates = r->certificates, .time = *time };
         const Unit *u = units_find_index(r->units, q->unit);
         bool connect = q->direction == DATAPATH_CONNECT;
         PeerTags tags;
@@ -45,13 +46,13 @@ static void resolve_peer(const Resolver *r, const DatapathResolve *q, const Peer
         Peer *peer;
         int k;
 
-        k = q->token_len <= sizeof(q->token) ? peers_get(r->peers, r->keys, q->token, q->token_len, time, &peer) : -EBADMSG;
+        k = q->token_len <= sizeof(q->token) ? peers_get(r->peers, &context, q->token, q->token_len, &peer) : -EBADMSG;
         if (k < 0) {
                 ret->decision.reason = k == -EBADMSG ? REASON_BAD_TOKEN : REASON_INTERNAL;
                 return;
         }
         memcpy(ret->token_hash, peer->hash, sizeof(ret->token_hash));
-        memcpy(ret->peer_dh, peer->dh, sizeof(ret->peer_dh));
+        memcpy(ret->peer_dh, peer->pair, sizeof(ret->peer_dh));
         ret->peer = peer->id;
         if (!peer->verified) {
                 ret->decision.reason = peer->reason;

@@ -15,9 +15,9 @@
 typedef struct Resolver { /* all borrowed */
         const Units *units;
         const Keys *keys;
+        Certificates *certificates;
         Peers *peers;
         Names *rules;
-        const uint8_t *node;     /* 16 bytes: our node id */
 } Resolver;
 
 #define RESOLVE_DECISION_USEC (600 * USEC_PER_SEC) /* LOCAL, PLAIN_SYN: nothing but a change ends them, and a change is told; a bound all the same */

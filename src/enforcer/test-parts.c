@@ -17,6 +17,7 @@
 #include "enforcer/keys.h"
 #include "enforcer/names.h"
 #include "ipc/record.h"
+#include "util/fd.h"
 
 #define GOOD_PSK "CFAGRNWx3yf75NfgknDZyZXLIjInswqw6w22f/DLfAg="
 
@@ -84,28 +85,37 @@ static void remove_tree(const char *directory) {
         assert_int_equal(system(command), 0);
 }
 
+/* NULL: no credentials. */
+static int load(const char *directory, usec_t now_usec, Keys **ret) {
+        static const uint8_t machine[16] = { 1 };
+        _cleanup_close_ int fd = directory ? open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+        const KeySource source = { .directory = fd, .exposed = "/nonexistent", .machine = machine };
+
+        return keys_load(&source, 0, now_usec, ret);
+}
+
 static void keys_without_a_usable_psk_say_why(void **state) {
         _cleanup_(keys_freep) Keys *none = NULL, *empty = NULL, *open_to_all = NULL, *bad = NULL, *good = NULL, *cert = NULL;
         char *d = make_directory();
 
-        assert_int_equal(keys_load(NULL, 0, &none), 0);
+        assert_int_equal(load(NULL, 0, &none), 0);
         assert_int_equal(none->mode, KEY_NONE);
         assert_non_null(strstr(none->fault, "no credentials"));
-        assert_int_equal(keys_load(d, 0, &empty), 0);
+        assert_int_equal(load(d, 0, &empty), 0);
         assert_int_equal(empty->mode, KEY_NONE);
         assert_non_null(strstr(empty->fault, "no trireme.psk"));
         write_file(d, "trireme.psk", GOOD_PSK, 0644);
-        assert_int_equal(keys_load(d, 0, &open_to_all), 0);
+        assert_int_equal(load(d, 0, &open_to_all), 0);
         assert_int_equal(open_to_all->mode, KEY_NONE);
         assert_non_null(strstr(open_to_all->fault, "read by others"));
         write_file(d, "trireme.psk", "BADPASS\n", 0400);
-        assert_int_equal(keys_load(d, 0, &bad), 0);
+        assert_int_equal(load(d, 0, &bad), 0);
         assert_int_equal(bad->mode, KEY_NONE);
         write_file(d, "trireme.psk", GOOD_PSK "\n", 0400);
-        assert_int_equal(keys_load(d, 0, &good), 0);
+        assert_int_equal(load(d, 0, &good), 0);
         assert_int_equal(good->mode, KEY_PSK);
         write_file(d, "trireme.cert", "", 0400);
-        assert_int_equal(keys_load(d, 0, &cert), 0); /* never falls back to the PSK */
+        assert_int_equal(load(d, 0, &cert), 0); /* never falls back to the PSK */
         assert_int_equal(cert->mode, KEY_NONE);
         remove_tree(d);
 }
@@ -114,15 +124,15 @@ static void the_dh_key_lives_a_day_and_the_old_one_is_still_found(void **state) 
         _cleanup_(keys_freep) Keys *k = NULL;
         uint8_t first[32], foreign[32] = { 1 };
 
-        assert_int_equal(keys_load(NULL, 1000, &k), 0);
-        memcpy(first, k->dh.public_key, 32);
+        assert_int_equal(load(NULL, 1000, &k), 0);
+        memcpy(first, k->own.dh.public_key, 32);
         assert_int_equal(keys_rotate_dh(k, 1000 + KEYS_DH_LIFE_USEC - 1), 0);
-        assert_memory_equal(k->dh.public_key, first, 32);
-        assert_null(keys_find_dh(k, foreign));
+        assert_memory_equal(k->own.dh.public_key, first, 32);
+        assert_null(keys_find_own(k, foreign));
         assert_int_equal(keys_rotate_dh(k, 1000 + KEYS_DH_LIFE_USEC), 1);
-        assert_memory_not_equal(k->dh.public_key, first, 32);
-        assert_ptr_equal(keys_find_dh(k, first), &k->previous_dh);
-        assert_ptr_equal(keys_find_dh(k, k->dh.public_key), &k->dh);
+        assert_memory_not_equal(k->own.dh.public_key, first, 32);
+        assert_ptr_equal(keys_find_own(k, first), &k->previous);
+        assert_ptr_equal(keys_find_own(k, k->own.dh.public_key), &k->own);
 }
 
 static void a_freed_index_is_the_last_to_be_used_again(void **state) {

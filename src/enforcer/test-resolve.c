@@ -27,13 +27,16 @@ typedef struct World {
         uint64_t cgroup_id;
 } World;
 
-static Keys *make_keys(uint8_t seed) {
+static Keys *make_keys(uint8_t seed, uint8_t node) {
         Keys *k = calloc(1, sizeof(*k));
         uint8_t psk[32];
 
         memset(psk, seed, sizeof(psk));
-        assert_int_equal(psk_keys_derive(psk, &k->psk), 0);
-        assert_int_equal(dh_key_generate(&k->dh), 0);
+        assert_int_equal(psk_keys_derive(psk, &k->psks[0]), 0);
+        assert_int_equal(dh_key_generate(&k->own.dh), 0);
+        k->n_psks = 1;
+        k->own.key_id = k->psks[0].key_id;
+        k->own.node[0] = node;
         k->mode = KEY_PSK;
         return k;
 }
@@ -41,8 +44,8 @@ static Keys *make_keys(uint8_t seed) {
 static int setup(void **state) {
         World *w = calloc(1, sizeof(*w));
 
-        w->keys = make_keys(7);
-        w->peer_keys = make_keys(7);
+        w->keys = make_keys(7, own_node[0]);
+        w->peer_keys = make_keys(7, peer_node[0]);
         assert_int_equal(peers_new(&w->peers), 0);
         assert_int_equal(names_new(&w->rules), 0);
         assert_int_equal(config_init(&w->config), 0);
@@ -94,14 +97,14 @@ static void make_token(World *w, const char *text, DatapathResolve *q) {
         Unit u = { .name = "peer.service", .policy = make_policy(w, "peer.service", text) };
         char *fault = NULL;
 
-        assert_int_equal(unit_token_make(&u, w->peer_keys, peer_node, &now, &fault), 0);
+        assert_int_equal(unit_token_make(&u, w->peer_keys, &now, &fault), 0);
         memcpy(q->token, u.token, u.token_len);
         q->token_len = u.token_len;
         unit_policy_unref(u.policy);
 }
 
 static DatapathResolved ask_at(World *w, DatapathResolve *q, const PeerTime *time, int *ret_local) {
-        const Resolver r = { .units = &w->units, .keys = w->keys, .peers = w->peers, .rules = w->rules, .node = own_node };
+        const Resolver r = { .units = &w->units, .keys = w->keys, .peers = w->peers, .rules = w->rules };
         DatapathResolved answer;
 
         q->header = (DatapathHeader) { .type = DATAPATH_RESOLVE, .serial = 42 };
@@ -114,7 +117,7 @@ static DatapathResolved ask_at(World *w, DatapathResolve *q, const PeerTime *tim
 static DatapathResolved ask(World *w, DatapathResolve *q) {
         int local;
 
-        memcpy(q->our_dh, w->keys->dh.public_key, sizeof(q->our_dh));
+        memcpy(q->our_dh, w->keys->own.dh.public_key, sizeof(q->our_dh));
         return ask_at(w, q, &now, &local);
 }
 
@@ -123,8 +126,8 @@ static void a_peer_with_the_same_label_is_accepted_and_both_ends_derive_the_same
         const Unit *u = make_unit(w, "a.service", "[X-Trireme]\nTriremeLabels=app=web\n");
         DatapathResolve q = { .direction = DATAPATH_ACCEPT, .unit = u->index, .port = 80 };
         const PairInput theirs = {
-                .mode = TOKEN_PSK, .psk_pair_key = w->peer_keys->psk.pair_key, .own = &w->peer_keys->dh,
-                .own_node = peer_node, .peer_node = own_node, .peer_dh = w->keys->dh.public_key,
+                .mode = TOKEN_PSK, .psk_pair_key = w->peer_keys->psks[0].pair_key, .own = &w->peer_keys->own.dh,
+                .own_node = peer_node, .peer_node = own_node, .peer_dh = w->keys->own.dh.public_key,
         };
         DatapathResolved answer, again;
         PairKeys keys;
@@ -137,7 +140,6 @@ static void a_peer_with_the_same_label_is_accepted_and_both_ends_derive_the_same
         assert_int_equal(answer.decision.reason, REASON_SAME_LABEL);
         assert_string_equal(names_string(w->rules, answer.decision.rule), "same-label app=web");
         assert_int_equal(answer.expires_usec, NOW_USEC + (UNIT_TOKEN_LIFE_SEC + TOKEN_SKEW_SEC) * USEC_PER_SEC);
-        assert_memory_equal(answer.peer_dh, w->peer_keys->dh.public_key, 32);
         assert_int_equal(pair_keys_derive(&theirs, &keys), 0);
         assert_memory_equal(answer.keys.in_syn, keys.out_syn, 32);
         assert_memory_equal(answer.keys.in_ack, keys.out_ack, 32);
@@ -218,10 +220,10 @@ static void bad_tokens_are_refused_each_with_its_reason(void **state) {
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
                 const Forgery *c = &cases[i];
-                _cleanup_(keys_freep) Keys *keys = make_keys(c->psk_seed);
+                _cleanup_(keys_freep) Keys *keys = make_keys(c->psk_seed, peer_node[0]);
                 DatapathResolve q = { .direction = DATAPATH_ACCEPT, .unit = u->index, .port = 80 };
                 Token t = {
-                        .mode = TOKEN_PSK, .families = c->families, .key_id = keys->psk.key_id + c->key_id_change, .node = { 2 }, .unit = { (uint8_t) i },
+                        .mode = TOKEN_PSK, .families = c->families, .key_id = keys->psks[0].key_id + c->key_id_change, .node = { 2 }, .unit = { (uint8_t) i },
                         .valid_from_sec = NOW_SEC, .valid_until_sec = NOW_SEC + 1, .n_tags = 1,
                         .tags = { { c->key, c->value, (uint8_t) strlen(c->key), (uint8_t) strlen(c->value) } },
                 };
@@ -229,11 +231,11 @@ static void bad_tokens_are_refused_each_with_its_reason(void **state) {
                 DatapathResolved answer;
                 int n;
 
-                memcpy(t.node_dh, w->peer_keys->dh.public_key, 32);
+                memcpy(t.node_dh, w->peer_keys->own.dh.public_key, 32);
                 n = token_write(&t, TOKEN_MAC_SIZE, q.token, sizeof(q.token));
                 assert_true(n > 0);
                 memcpy(q.token + 56, dates, sizeof(dates)); /* by hand: token_write() would not */
-                assert_int_equal(token_mac(keys->psk.token_key, q.token, (size_t) n, q.token + n), 0);
+                assert_int_equal(token_mac(keys->psks[0].token_key, q.token, (size_t) n, q.token + n), 0);
                 q.token_len = (uint32_t) n + TOKEN_MAC_SIZE;
                 if (c->flip != -1)
                         q.token[c->flip == -2 ? (int) q.token_len - 1 : c->flip] ^= 0x10;
@@ -398,7 +400,7 @@ static void tags_that_do_not_fit_a_token_are_named(void **state) {
                 strcat(text, line);
         }
         u.policy = make_policy(w, "big.service", text);
-        assert_int_equal(unit_token_make(&u, w->keys, own_node, &now, &fault), -EMSGSIZE);
+        assert_int_equal(unit_token_make(&u, w->keys, &now, &fault), -EMSGSIZE);
         assert_non_null(strstr(fault, "key3="));
         assert_int_equal(u.token_len, 0);
         free(fault);

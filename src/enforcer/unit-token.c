@@ -25,10 +25,14 @@ static bool travels(const UnitPolicy *p, const Tag *tag) {
         return family >= 0 && (p->families & p->announce & TAG_FAMILY_BIT(family));
 }
 
+static size_t proof_size(const Keys *keys) {
+        return keys->mode == KEY_PKI ? SIGNATURE_SIZE : TOKEN_MAC_SIZE;
+}
+
 /* The longest tags first are what a person should look at. */
-static char *too_big_text(const UnitPolicy *p) {
+static char *too_big_text(const UnitPolicy *p, const Keys *keys) {
         const Tag *longest = NULL;
-        size_t size = TOKEN_FIXED_SIZE + TOKEN_MAC_SIZE, longest_size = 0, n_tags = 0;
+        size_t size = TOKEN_FIXED_SIZE + keys->certificate_len + proof_size(keys), longest_size = 0, n_tags = 0;
         _cleanup_free_ char *name = NULL;
         char *text;
 
@@ -60,32 +64,67 @@ static void token_fill_tags(Token *t, const UnitPolicy *p) {
         }
 }
 
-int unit_token_make(Unit *u, const Keys *keys, const uint8_t *node, const PeerTime *time, char **ret_text) {
+/* What peers would refuse is refused here, where the name of the label can be told. */
+static int check_constraints(const Token *t, const Keys *keys, char **ret_text) {
+        static const char *const texts[] = {
+                [CONSTRAINT_NO_TAGS] = "this node's certificate names no label at all (subjectAltName URI names \"trireme:KEY=VALUE\")",
+                [CONSTRAINT_TAGS] = "this node's certificate does not name this label",
+                [CONSTRAINT_HOST] = "the host name is none of the DNS names of this node's certificate",
+        };
+        TagSet tags = {};
+        _cleanup_free_ char *name = NULL;
+        ConstraintFault fault = CONSTRAINT_OK;
+        const Tag *tag;
+        int r = tag_set_from_token(t, &tags);
+
+        if (r >= 0)
+                fault = constraints_check(&keys->constraints, &tags, &tag);
+        if (fault != CONSTRAINT_OK) {
+                r = -EACCES;
+                name = tag_format(tag);
+                if (asprintf(ret_text, "%s: %s", name ?: "?", texts[fault]) < 0)
+                        *ret_text = NULL;
+        }
+        tag_set_done(&tags);
+        return r;
+}
+
+static int prove(const Keys *keys, const uint8_t *bytes, size_t n, uint8_t *ret) {
+        return keys->mode == KEY_PKI ? token_sign(keys->key, bytes, n, ret) : token_mac(keys->psks[0].token_key, bytes, n, ret);
+}
+
+int unit_token_make(Unit *u, const Keys *keys, const PeerTime *time, char **ret_text) {
         Token t = {
-                .mode = TOKEN_PSK,
+                .mode = keys_token_mode(keys),
+                .certificate = keys->mode == KEY_PKI ? keys->certificate : NULL,
+                .certificate_len = keys->certificate_len,
                 .families = u->policy->families & u->policy->announce,
-                .key_id = keys->psk.key_id,
+                .key_id = keys->own.key_id,
                 .valid_from_sec = time->now_sec,
                 .valid_until_sec = time->now_sec + UNIT_TOKEN_LIFE_SEC,
         };
         uint8_t buf[TOKEN_SIZE_MAX];
         int n, r;
 
-        memcpy(t.node, node, sizeof(t.node));
-        memcpy(t.node_dh, keys->dh.public_key, sizeof(t.node_dh));
+        memcpy(t.node, keys->own.node, sizeof(t.node));
+        memcpy(t.node_dh, keys->own.dh.public_key, sizeof(t.node_dh));
         token_fill_tags(&t, u->policy);
         r = unit_id(u, t.unit);
         if (r < 0)
                 return r;
-        n = token_write(&t, TOKEN_MAC_SIZE, buf, sizeof(buf));
-        if (n == -EMSGSIZE)
-                *ret_text = too_big_text(u->policy);
-        if (n < 0)
-                return n;
-        r = token_mac(keys->psk.token_key, buf, (size_t) n, buf + n);
+        if (keys->mode == KEY_PKI)
+                r = check_constraints(&t, keys, ret_text);
         if (r < 0)
                 return r;
-        u->token_len = (uint16_t) (n + (int) TOKEN_MAC_SIZE);
+        n = token_write(&t, proof_size(keys), buf, sizeof(buf));
+        if (n == -EMSGSIZE)
+                *ret_text = too_big_text(u->policy, keys);
+        if (n < 0)
+                return n;
+        r = prove(keys, buf, (size_t) n, buf + n);
+        if (r < 0)
+                return r;
+        u->token_len = (uint16_t) ((size_t) n + proof_size(keys));
         memcpy(u->token, buf, u->token_len);
         memcpy(u->token_dh, t.node_dh, sizeof(u->token_dh));
         u->token_expires_usec = time->now_usec + UNIT_TOKEN_LIFE_SEC * USEC_PER_SEC;

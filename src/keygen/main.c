@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /* Makes the first PSK of a host that has no key of any kind, so that units of one machine can talk without any set-up.
- * A key that is there, even a broken one or half of a pair, is the administrator's: then nothing is made. */
+ * A key that is there, even a broken one or half of a pair, is the administrator's: then nothing is made.
+ * With --check it makes nothing, but leaves a note for the enforcer, which cannot look: a secret that others than its owner's group may read. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "ipc/credentials-protocol.h"
 #include "util/fd.h"
 #include "util/log.h"
 #include "util/macro.h"
@@ -20,13 +22,16 @@
 #define PSK_SIZE 32u
 #define PSK_TEXT_SIZE 45u /* base64 of 32 bytes, and a newline */
 
-/* Where systemd looks for LoadCredential= without a path: systemd.exec(5). 1 found, 0 not, negative errno. */
+/* Where systemd looks for LoadCredential= without a path: systemd.exec(5). In the first four secrets lie open. */
+#define OPEN_STORES 4u
+static const char *const stores[] = {
+        "/etc/credstore", "/run/credstore", "/usr/local/lib/credstore", "/usr/lib/credstore", "/run/credentials/@system",
+        "/etc/credstore.encrypted", "/run/credstore.encrypted", "/usr/local/lib/credstore.encrypted", "/usr/lib/credstore.encrypted",
+        "/run/credentials/@encrypted",
+};
+
+/* 1 found, 0 not, negative errno. */
 static int key_exists(void) {
-        static const char *const stores[] = {
-                "/etc/credstore", "/run/credstore", "/usr/local/lib/credstore", "/usr/lib/credstore", "/run/credentials/@system",
-                "/etc/credstore.encrypted", "/run/credstore.encrypted", "/usr/local/lib/credstore.encrypted", "/usr/lib/credstore.encrypted",
-                "/run/credentials/@encrypted",
-        };
         static const char *const names[] = { PSK_NAME, "trireme.cert", "trireme.key", "trireme.ca" };
         char path[128];
 
@@ -88,12 +93,39 @@ static int psk_make(void) {
         return 0;
 }
 
+static int note_write(const char *path) {
+        _cleanup_close_ int fd = open(CREDENTIALS_EXPOSED_PATH, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+
+        if (fd < 0 || fchmod(fd, 0644) < 0 || write(fd, path, strlen(path)) != (ssize_t) strlen(path))
+                return log_error_errno(errno, "Cannot write " CREDENTIALS_EXPOSED_PATH);
+        log_error("%s can be read by others and is not used; make it mode 0600 and choose a new one", path);
+        return 0;
+}
+
+static int check(void) {
+        static const char *const secrets[] = { PSK_NAME, "trireme.key" };
+        char path[128];
+        struct stat st;
+
+        for (size_t i = 0; i < OPEN_STORES; i++)
+                for (size_t j = 0; j < ELEMENTSOF(secrets); j++) {
+                        (void) snprintf(path, sizeof(path), "%s/%s", stores[i], secrets[j]);
+                        if (stat(path, &st) >= 0 && (st.st_mode & S_IRWXO))
+                                return note_write(path);
+                }
+        if (unlink(CREDENTIALS_EXPOSED_PATH) < 0 && errno != ENOENT)
+                return log_error_errno(errno, "Cannot remove " CREDENTIALS_EXPOSED_PATH);
+        return 0;
+}
+
 int main(int argc, char **argv) {
         int r;
 
         log_setup("trireme-keygen");
+        if (argc == 2 && streq(argv[1], "--check"))
+                return check() < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
         if (argc != 1) {
-                log_error("%s takes no arguments", argv[0]);
+                log_error("%s takes no arguments but --check", argv[0]);
                 return EXIT_FAILURE;
         }
         r = key_exists();
