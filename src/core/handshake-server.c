@@ -151,7 +151,7 @@ Action handshake_server_syn(Handshake *h, const HandshakeInput *in) {
         flow = flow_table_get(h->flows, &s.key, in->now);
         if (flow && flow->unit == s.unit->index)
                 return syn_on_half_open(h, &s, flow, r == 0 && s.message.type == MESSAGE_SYN);
-        if (r == -ENOMSG)
+        if (r == -ENOMSG || in->outside)
                 return action_strip(VERDICT_STRANGER_SYN, p);
         if (r < 0 || s.message.type != MESSAGE_SYN)
                 return syn_refuse_for(h, &s, REASON_BAD_TOKEN);

@@ -34,6 +34,7 @@ typedef struct HandshakeInput {
         uint32_t unit;                 /* index of the unit that the packet meets or leaves, 0: not told */
         uint32_t client;               /* REQUEST_LOCAL: index of the client, 0: a stranger */
         bool loopback;
+        bool outside;                  /* from outside TargetNetworks=: a SYN's token is not read, its sender is a stranger */
         usec_t now;
         uint8_t nonce[MESSAGE_NONCE_SIZE]; /* fresh random bytes for each packet */
         const DatapathResolved *answer; /* the packet was asked about and comes again with this answer; else NULL */

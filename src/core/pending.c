@@ -10,6 +10,7 @@ typedef struct Question {
         uint32_t serial;               /* 0: this place is free */
         uint32_t first, last;          /* packets, in order of arrival */
         bool known;
+        struct in6_addr source;        /* not known: whence it came */
         usec_t expires_usec;
         DatapathResolve resolve;
 } Question;
@@ -55,20 +56,38 @@ static Question *question_by_serial(const PendingSet *s, uint32_t serial) {
         return NULL;
 }
 
-static Question *question_add(PendingSet *s, const DatapathResolve *resolve, bool known, usec_t now) {
+static bool same_source(const struct in6_addr *a, const struct in6_addr *b) {
+        return memcmp(a, b, IN6_IS_ADDR_V4MAPPED(a) ? sizeof(*a) : 8) == 0;
+}
+
+static bool has_room_for(const PendingSet *s, const struct in6_addr *stranger) {
+        uint32_t n = 0;
+
+        if (s->n_questions == PENDING_QUESTIONS_MAX)
+                return false;
+        if (!stranger)
+                return true;
+        for (size_t i = 0; i < PENDING_QUESTIONS_MAX; i++)
+                n += s->questions[i].serial != 0 && !s->questions[i].known && same_source(stranger, &s->questions[i].source);
+        return s->n_unknown < PENDING_UNKNOWN_MAX && n < PENDING_SOURCE_MAX;
+}
+
+static Question *question_add(PendingSet *s, const DatapathResolve *resolve, const struct in6_addr *stranger, usec_t now) {
         Question *q = s->questions;
 
-        if (s->n_questions == PENDING_QUESTIONS_MAX || (!known && s->n_unknown == PENDING_UNKNOWN_MAX))
+        if (!has_room_for(s, stranger))
                 return NULL;
         while (q->serial != 0)
                 q++;
         if (++s->serial == 0)
                 s->serial = 1;
-        *q = (Question) { .serial = s->serial, .known = known, .expires_usec = now + PENDING_USEC };
+        *q = (Question) { .serial = s->serial, .known = !stranger, .expires_usec = now + PENDING_USEC };
+        if (stranger)
+                q->source = *stranger;
         memcpy(&q->resolve, resolve, sizeof(q->resolve));
         q->resolve.header.serial = q->serial;
         s->n_questions++;
-        s->n_unknown += !known;
+        s->n_unknown += !q->known;
         return q;
 }
 
@@ -82,7 +101,8 @@ static uint32_t packet_new(PendingSet *s) {
         return link;
 }
 
-int pending_set_add(PendingSet *s, const DatapathResolve *question, bool known, const QueueMsg *msg, usec_t now, uint32_t *ret_serial) {
+int pending_set_add(PendingSet *s, const DatapathResolve *question, const struct in6_addr *stranger, const QueueMsg *msg, usec_t now,
+                    uint32_t *ret_serial) {
         bool room = s->free != 0 || s->n_touched < PENDING_PACKETS_MAX;
         PendingPacket *p;
         uint32_t link;
@@ -93,7 +113,7 @@ int pending_set_add(PendingSet *s, const DatapathResolve *question, bool known, 
                 return -EMSGSIZE;
         q = room ? question_find(s, question) : NULL;
         if (!q && room) {
-                q = question_add(s, question, known, now);
+                q = question_add(s, question, stranger, now);
                 r = 1;
         }
         if (!q)

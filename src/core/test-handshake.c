@@ -229,6 +229,16 @@ static void a_syn_without_a_message_is_a_strangers(void **state) {
         assert_int_equal(wire_payload_len(&w), 0);
 }
 
+static void a_token_from_outside_the_target_networks_is_not_read(void **state) {
+        Pairing *p = *state;
+        Wire w = send_syn(p);
+
+        p->server.outside = true;
+        EXPECT_ACCEPT(host_input(&p->server, &w), VERDICT_STRANGER_SYN);
+        assert_int_equal(wire_payload_len(&w), 0);
+        assert_int_equal(p->server.n_questions, 0);
+}
+
 static void a_bare_syn_ack_is_the_acls_business_unless_a_token_was_seen_there(void **state) {
         Pairing *p = *state;
         Wire w;
@@ -482,6 +492,7 @@ int main(void) {
                 T(another_syn_on_a_half_open_tuple_is_dropped),
                 T(a_syn_on_a_live_connection_reaches_tcp_as_an_ack_that_opens_nothing),
                 T(a_syn_without_a_message_is_a_strangers),
+                T(a_token_from_outside_the_target_networks_is_not_read),
                 T(a_bare_syn_ack_is_the_acls_business_unless_a_token_was_seen_there),
                 T(the_third_syn_goes_plain_only_to_allowed_strangers),
                 T(resets_pass_to_our_kernel_when_their_numbers_fit),

@@ -211,7 +211,7 @@ static Action host_go(Host *h, HandshakeInput *in, Wire *w) {
 }
 
 Action host_step(Host *h, QueueHook hook, uint8_t kind, uint32_t unit, Wire *w) {
-        HandshakeInput in = { .hook = hook, .kind = kind, .unit = unit, .unit_flags = (uint8_t) h->flags };
+        HandshakeInput in = { .hook = hook, .kind = kind, .unit = unit, .unit_flags = (uint8_t) h->flags, .outside = h->outside };
 
         return host_go(h, &in, w);
 }

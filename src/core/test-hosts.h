@@ -25,6 +25,7 @@ typedef struct Host {
         usec_t answer_usec;            /* its answers hold so long */
         uint32_t n_questions;
         uint32_t flags;                /* of its unit */
+        bool outside;                  /* what comes to it comes from outside TargetNetworks= */
 } Host;
 
 typedef struct Wire { /* a packet on its way */

@@ -67,15 +67,15 @@ static void packets_with_one_question_wait_together_and_in_order(void **state) {
 
         assert_int_equal(pending_set_new(&s), 0);
         assert_int_equal(pending_set_any(s), 0);
-        assert_int_equal(pending_set_add(s, &q, true, &(QueueMsg) { .id = 1, .payload = payload, .payload_len = sizeof(payload) }, 1000, &first), 1);
+        assert_int_equal(pending_set_add(s, &q, NULL, &(QueueMsg) { .id = 1, .payload = payload, .payload_len = sizeof(payload) }, 1000, &first), 1);
         for (uint32_t id = 2; id < 5; id++) {
                 const QueueMsg m = message_of(id, payload, sizeof(payload));
 
-                assert_int_equal(pending_set_add(s, &q, true, &m, 1000, &second), 0);
+                assert_int_equal(pending_set_add(s, &q, NULL, &m, 1000, &second), 0);
                 assert_int_equal(second, first);
         }
         q.port = 81;
-        assert_int_equal(pending_set_add(s, &q, true, &(QueueMsg) { .id = 9, .payload = payload, .payload_len = sizeof(payload) }, 2000, &other), 1);
+        assert_int_equal(pending_set_add(s, &q, NULL, &(QueueMsg) { .id = 9, .payload = payload, .payload_len = sizeof(payload) }, 2000, &other), 1);
         assert_int_not_equal(other, first);
         assert_int_equal(pending_set_question(s, first)->port, 80);
         assert_int_equal(pending_set_question(s, first)->header.serial, first);
@@ -97,29 +97,56 @@ static void what_waits_is_bounded_and_leaves_room_for_the_known(void **state) {
         _cleanup_(pending_set_freep) PendingSet *s = NULL;
         QueueMsg m = message_of(1, large, 100);
         DatapathResolve q = { .direction = DATAPATH_ACCEPT };
+        struct in6_addr source = { .s6_addr = { [10] = 0xff, [11] = 0xff, 192, 0, 2 } };
         uint32_t serial, n_known = 0, n_unknown = 0;
         PendingPacket p;
         int r;
 
         assert_int_equal(pending_set_new(&s), 0);
-        for (q.unit = 0; pending_set_add(s, &q, false, &m, 0, &serial) == 1; q.unit++)
-                n_unknown++;
+        for (q.unit = 0; pending_set_add(s, &q, &source, &m, 0, &serial) == 1; q.unit++)
+                source.s6_addr[15] = (uint8_t) (++n_unknown / PENDING_SOURCE_MAX);
         assert_int_equal(n_unknown, PENDING_UNKNOWN_MAX);
-        for (; pending_set_add(s, &q, true, &m, 0, &serial) == 1; q.unit++)
+        for (; pending_set_add(s, &q, NULL, &m, 0, &serial) == 1; q.unit++)
                 n_known++;
         assert_int_equal(n_known, PENDING_QUESTIONS_MAX - PENDING_UNKNOWN_MAX);
         q.unit = 0;
-        while ((r = pending_set_add(s, &q, false, &m, 0, &serial)) == 0)
+        while ((r = pending_set_add(s, &q, &source, &m, 0, &serial)) == 0)
                 n_known++;
         assert_int_equal(r, -ENOBUFS);
         assert_int_equal(n_known + n_unknown, PENDING_PACKETS_MAX);
         m = message_of(1, large, sizeof(large));
-        assert_int_equal(pending_set_add(s, &q, true, &m, 0, &serial), -EMSGSIZE);
+        assert_int_equal(pending_set_add(s, &q, NULL, &m, 0, &serial), -EMSGSIZE);
         while ((serial = pending_set_any(s)) != 0)
                 while (pending_set_take(s, serial, &p))
                         n_known--;
         assert_int_equal(n_known + n_unknown, 0);
         assert_int_equal(pending_set_count(s), 0);
+}
+
+static void one_source_leaves_room_for_others(void **state) {
+        static const uint8_t payload[100];
+        static const struct { struct in6_addr first, second; bool same; } rows[] = {
+                { { .s6_addr = { [10] = 0xff, [11] = 0xff, 192, 0, 2, 1 } }, { .s6_addr = { [10] = 0xff, [11] = 0xff, 192, 0, 2, 2 } }, false },
+                { { .s6_addr = { 0x20, 1, 0xd, 0xb8, [15] = 1 } }, { .s6_addr = { 0x20, 1, 0xd, 0xb8, [8] = 7 } }, true },
+                { { .s6_addr = { 0x20, 1, 0xd, 0xb8, [15] = 1 } }, { .s6_addr = { 0x20, 1, 0xd, 0xb8, [7] = 1, [15] = 1 } }, false },
+        };
+        const QueueMsg m = message_of(1, payload, sizeof(payload));
+        uint32_t serial;
+
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+                _cleanup_(pending_set_freep) PendingSet *s = NULL;
+                DatapathResolve q = { .direction = DATAPATH_ACCEPT };
+                int r;
+
+                assert_int_equal(pending_set_new(&s), 0);
+                for (q.unit = 0; pending_set_add(s, &q, &rows[i].first, &m, 0, &serial) == 1;)
+                        q.unit++;
+                assert_int_equal(q.unit, PENDING_SOURCE_MAX);
+                r = pending_set_add(s, &q, &rows[i].second, &m, 0, &serial);
+                assert_int_equal(r, rows[i].same ? -ENOBUFS : 1);
+                q.unit = 5; /* asked already: it waits with the others */
+                assert_int_equal(pending_set_add(s, &q, &rows[i].first, &m, 0, &serial), 0);
+        }
 }
 
 static DatapathResolved answer_make(usec_t expires, bool port_dependent) {
@@ -190,6 +217,7 @@ int main(void) {
                 cmocka_unit_test(a_table_keeps_its_bound_its_order_and_its_places),
                 cmocka_unit_test(packets_with_one_question_wait_together_and_in_order),
                 cmocka_unit_test(what_waits_is_bounded_and_leaves_room_for_the_known),
+                cmocka_unit_test(one_source_leaves_room_for_others),
                 cmocka_unit_test(decisions_hold_for_their_port_and_their_time_and_are_forgotten_by_unit),
                 cmocka_unit_test(an_answer_about_another_token_is_refused),
                 cmocka_unit_test(units_not_named_by_a_new_enforcer_are_gone_at_the_end),

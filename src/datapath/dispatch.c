@@ -31,6 +31,8 @@ static bool dispatch_listener(Datapath *d, const QueueMsg *msg, HandshakeInput *
         bool syn = (p->flags & (TCP_FLAG_SYN | TCP_FLAG_ACK)) == TCP_FLAG_SYN;
 
         in->kind = REQUEST_HANDSHAKE;
+        in->outside = in->unit != REQUEST_UNKNOWN_PEER;
+        in->unit = 0;
         if (flow) {
                 in->unit = flow->unit;
                 return true;
@@ -56,7 +58,7 @@ static bool dispatch_listener(Datapath *d, const QueueMsg *msg, HandshakeInput *
         return false;
 }
 
-static void packet_ask(Datapath *d, const QueueMsg *msg, bool known, usec_t now) {
+static void packet_ask(Datapath *d, const QueueMsg *msg, const struct in6_addr *stranger, usec_t now) {
         uint32_t serial;
         int r;
 
@@ -64,7 +66,7 @@ static void packet_ask(Datapath *d, const QueueMsg *msg, bool known, usec_t now)
                 packet_drop(d, msg, DATAPATH_COUNTER_NO_ANSWER);
                 return;
         }
-        r = pending_set_add(d->pending, &d->handshake.question, known, msg, now, &serial);
+        r = pending_set_add(d->pending, &d->handshake.question, stranger, msg, now, &serial);
         if (r < 0)
                 packet_drop(d, msg, DATAPATH_COUNTER_PENDING_FULL);
         else if (r > 0 && control_send(&d->control, pending_set_question(d->pending, serial), sizeof(DatapathResolve)) < 0)
@@ -125,7 +127,7 @@ void packet_dispatch(Datapath *d, const QueueMsg *msg, const DatapathResolved *a
                 if (answer) /* it did not answer what this packet needs */
                         packet_drop(d, msg, DATAPATH_COUNTER_NO_ANSWER);
                 else
-                        packet_ask(d, msg, action.known, now);
+                        packet_ask(d, msg, action.known ? NULL : &in.packet.saddr, now);
                 break;
         }
         for (size_t i = 0; i < action.n_records; i++)

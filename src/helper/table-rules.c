@@ -37,7 +37,7 @@ static const Chain chains[] = {
         { "client_stranger" }, { "server_stranger" }, { "client_observed" }, { "server_observed" }, { "client_deny" }, { "server_deny" },
         { "deny_stranger" }, { "deny_acl" }, { "deny_unmarked" }, { "deny_closed" }, { "deny" }, { "reject" }, { "accept" },
         { "verdict_first" }, { "verdict_last" }, { "verdict" }, { "verdict_stranger" },
-        { "queue_handshake" }, { "queue_flow" }, { "queue_repeat" }, { "queue_local" }, { "queue_unknown" }, { "queue_strip" }, { "queue_observed" },
+        { "queue_handshake" }, { "queue_flow" }, { "queue_repeat" }, { "queue_local" }, { "queue_unknown" }, { "queue_unknown_peer" }, { "queue_unknown_stranger" }, { "queue_strip" }, { "queue_observed" },
 };
 
 void table_chains_write(NftBatch *b) {
@@ -110,6 +110,10 @@ static void if_in_boxes(const Writer *w, uint32_t kind, const Place *place, cons
                 lookup_set(w->r, set, R0);
                 then_goto(w->r, then);
         }
+}
+
+void if_in_networks(const Writer *w, uint32_t kind, const char *then) {
+        if_in_boxes(w, kind, &source_dest, then);
 }
 
 static void drop_without_entry(NftRules *r) {

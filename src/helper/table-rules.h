@@ -24,4 +24,6 @@ static inline void if_syn(NftRules *r) {
         if_tcp_flags(r, SYN_BITS, SYN);
 }
 
+/* Goes on in chain then if the sender is in one of the boxes of this kind that name no unit. */
+void if_in_networks(const Writer *w, uint32_t kind, const char *then);
 void table_rules_write_verdicts(const Writer *w);

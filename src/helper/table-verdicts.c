@@ -75,6 +75,14 @@ static void write_queues(const Writer *w) {
         update_priority(r, VALUE_UNIT_MASK, PRIO_MAKE(PRIO_REQUEST, REQUEST_LOCAL, 0));
         then_queue(r, QUEUE_HANDSHAKE_FIRST, QUEUE_HANDSHAKE_COUNT);
 
+        r->chain = "queue_unknown_peer";
+        set_priority(r, PRIO_MAKE(PRIO_REQUEST, REQUEST_UNKNOWN_LISTENER, REQUEST_UNKNOWN_PEER));
+        then_queue(r, QUEUE_HANDSHAKE_FIRST, QUEUE_HANDSHAKE_COUNT);
+
+        r->chain = "queue_unknown_stranger";
+        set_priority(r, PRIO_MAKE(PRIO_REQUEST, REQUEST_UNKNOWN_LISTENER, 0));
+        then_queue(r, QUEUE_HANDSHAKE_FIRST, QUEUE_HANDSHAKE_COUNT);
+
         r->chain = "queue_unknown";
         load_const(r, 0, R0);
         set_mark_from(r, R0);
@@ -84,8 +92,9 @@ static void write_queues(const Writer *w) {
         load_ct_mark(r, R0);
         set_mark_from(r, R0);
         then_continue(r);
-        set_priority(r, PRIO_MAKE(PRIO_REQUEST, REQUEST_UNKNOWN_LISTENER, 0));
-        then_queue(r, QUEUE_HANDSHAKE_FIRST, QUEUE_HANDSHAKE_COUNT);
+        if_in_networks(w, BOX_EXCLUDED, "queue_unknown_stranger");
+        if_in_networks(w, BOX_TARGET, "queue_unknown_peer");
+        then_goto(r, "queue_unknown_stranger");
 
         r->chain = "queue_strip";
         update_priority(r, VALUE_UNIT_MASK, PRIO_MAKE(PRIO_REQUEST, REQUEST_STRIP, 0));

@@ -23,8 +23,8 @@ enum {
         REQUEST_KIND_MASK = 0xf0,
         REQUEST_HANDSHAKE = 0x00,      /* SYN to or from a unit, or any packet of a flow whose end is pending */
         REQUEST_UNKNOWN_LISTENER = 0x10, /* INPUT SYN that met a socket that is not a full one (TIME_WAIT, request), or whose conntrack entry bears the authorized
-                                      * bits of our end (a forged SYN on a live connection must not stop it): find socket and listener by sock_diag. Without
-                                      * index. On lo from a local unit nfmark is as in REQUEST_LOCAL, else 0 */
+                                      * bits of our end (a forged SYN on a live connection must not stop it): find socket and listener by sock_diag. Instead
+                                      * of an index REQUEST_UNKNOWN_PEER or 0. On lo from a local unit nfmark is as in REQUEST_LOCAL, else 0 */
         REQUEST_STRIP = 0x20,          /* accepted by an ACL as a stranger, but carries SYN data or a Fast Open option: strip, then VERDICT_SET_* */
         REQUEST_RECORD_ACL = 0x30,     /* record queue: denied, no ACL allows this stranger */
         REQUEST_RECORD_UNMARKED = 0x40, /* record queue: packet of a unit's socket in a flow that was never authorized */
@@ -35,6 +35,8 @@ enum {
                                       * authorized (our ACK was lost and must be said again), or payload that begins with HANDSHAKE_MAGIC in the original
                                       * direction where the server end is authorized (the peer said it twice; a program must never read it) */
 };
+
+#define REQUEST_UNKNOWN_PEER 1u /* the packet comes from TargetNetworks=: a token in it is read */
 
 #define HANDSHAKE_MAGIC 0x54524901u /* first 4 bytes of a message, docs/protocol.md; big-endian */
 
