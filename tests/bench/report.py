@@ -13,6 +13,7 @@ from rounds import difference, pick, ratio, spread
 
 DOCUMENT = os.path.join(TOP, "docs", "performance.md")
 PLOT = os.path.join(TOP, "docs", "performance.svg")
+BUSY = 0.1              # share of the processors, from which on what else the host does blurs everything
 BEGIN, END = "<!-- begin: written by tests/bench/bench --doc -->", "<!-- end -->"
 
 HEADINGS = ["configuration", "connections/s, 64 in flight", "of its base, same round", "CPU us each", "packets queued each", "first byte us, 1 in flight",
@@ -116,11 +117,23 @@ def left_out(results):
         yield [name, " ".join(reason.split())[:300].replace("|", "/")]
 
 
+def shares(results):
+    return sorted(result["background"] for r in results["rounds"] for result in r.values())
+
+
 def background(results):
     """Between the measurements, when the benchmark itself does nothing."""
-    shares = [result["background"] for r in results["rounds"] for result in r.values()]
+    found = shares(results)
     return "%.0f %% of all processors in the worst pause, %.0f %% in the median one" % (
-        100 * max(shares), 100 * sorted(shares)[len(shares) // 2]) if shares else "-"
+        100 * found[-1], 100 * found[len(found) // 2]) if found else "-"
+
+
+def remark(results):
+    """What a reader has to know before any figure."""
+    found = shares(results)
+    if found and found[len(found) // 2] > BUSY:
+        return "The host was busy with other things during this run: its ratios are rough, its absolute figures say nothing. Repeat it on a quiet host."
+    return "Median (smallest-largest) of the rounds."
 
 
 def write_document(results):
@@ -129,7 +142,7 @@ def write_document(results):
     before, rest = text.split(BEGIN)
     parts = ["### %s\n\n%s\n" % section for section in sections(results, markdown_table)]
     with open(DOCUMENT, "w") as file:
-        file.write(before + BEGIN + "\n\n" + "\n".join(parts) + "\n![plot](performance.svg)\n\n" + END + rest.split(END, 1)[1])
+        file.write(before + BEGIN + "\n\n" + remark(results) + "\n\n" + "\n".join(parts) + "\n![plot](performance.svg)\n\n" + END + rest.split(END, 1)[1])
     with open(PLOT, "w") as file:
         file.write(plot.svg(configurations(), results["rounds"]))
 
@@ -143,6 +156,6 @@ def write(results, arguments):
         file.write(plot.svg(configurations(), results["rounds"]))
     for caption, text in sections(results, terminal_table):
         print("\n%s\n\n%s" % (caption, text))
-    print("\nMedian (smallest-largest) of the rounds. %s/results.json, %s/plot.svg" % (arguments.output, arguments.output))
+    print("\n%s\n%s/results.json, %s/plot.svg" % (remark(results), arguments.output, arguments.output))
     if arguments.doc:
         write_document(results)
