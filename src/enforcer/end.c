@@ -57,7 +57,9 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
                         release(m, u);
                         left = true;
                 }
-        if (left)
+        if (m->listed && !m->loads) /* before, a unit may yet turn up that bears one of these ids */
+                strays_release(m);
+        if (left || m->strays.n > 0)
                 arm_timer(m);
         return 0;
 }
@@ -184,5 +186,7 @@ void enforce_listed(Manager *m) {
                         end_unit(m, u, "gone");
         }
         m->listed = true;
+        if (m->strays.n > 0)
+                arm_timer(m);
         manager_check_settled(m, false);
 }

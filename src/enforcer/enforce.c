@@ -270,6 +270,7 @@ static int unit_get(Manager *m, const HelperUnit *info, bool attach, Unit **ret)
         if (!u) {
                 if (info->cgroup_id == 0)
                         return 0;
+                strays_claim(m, info->cgroup_id);
                 r = unit_new(&m->units, info, &u);
                 if (r < 0)
                         return r;

@@ -173,7 +173,9 @@ static void helper_hello(Manager *m, const HelperHello *hello) {
                 return;
         }
         m->helper_ready = true;
+        m->listed = false;
         log_info("Connected to the helper");
+        strays_ask(m);
         helper_send_config(m);
         helper_local_forget(m, 0);
         datapath_forget(m, DATAPATH_FORGET_DECISIONS, 0);

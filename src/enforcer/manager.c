@@ -257,6 +257,7 @@ Manager *manager_free(Manager *m) {
                 u->profile = profile_release(u->profile);
                 u->retired = profile_release(u->retired);
         }
+        strays_clear(m);
         units_done(&m->units);
         peers_free(m->peers);
         certificates_free(m->certificates);

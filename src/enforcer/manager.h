@@ -18,6 +18,7 @@
 #include "enforcer/peer.h"
 #include "enforcer/profile.h"
 #include "enforcer/resolve.h"
+#include "enforcer/stray.h"
 #include "enforcer/unit.h"
 #include "ipc/datapath-protocol.h"
 #include "ipc/helper-protocol.h"
@@ -69,6 +70,7 @@ typedef struct Manager {
         bool verify_revoked;             /* connections must be cut when all answers are in */
         Names *rules;
         Units units;
+        Strays strays;
         Profile *profiles;
         uint32_t last_profile;
         FileCache *files;
@@ -77,7 +79,7 @@ typedef struct Manager {
         Load *loads;
         FlowLog flows;
         bool ready;
-        bool listed;                     /* the helper has listed all units once */
+        bool listed;                     /* the helper has listed all units, once on this connection */
         bool settled;                    /* ... and all were evaluated, or waiting for it took too long: the bus name is asked for, so that the first caller sees all */
 } Manager;
 

@@ -13,6 +13,7 @@ struct PolkitQuery {
         sd_bus_message *call;
         const char *action;      /* static */
         sd_bus_slot *slot;
+        sd_bus_track *track;     /* of the caller: who is gone needs no answer, and takes no room */
         bool answered, authorized;
 };
 
@@ -23,6 +24,7 @@ static void query_free(PolkitQuery *q) {
                         break;
                 }
         sd_bus_slot_unref(q->slot);
+        sd_bus_track_unref(q->track);
         sd_bus_message_unref(q->call);
         free(q);
 }
@@ -93,6 +95,17 @@ static int query_send(PolkitQuery *q, const char *const *details) {
         return r < 0 ? r : sd_bus_call_async(q->manager->bus, &q->slot, ask, on_answer, q, flags ? USEC_INFINITY : 0);
 }
 
+static int on_caller_gone(sd_bus_track *track, void *userdata) {
+        query_free(userdata);
+        return 0;
+}
+
+static int query_track(PolkitQuery *q) {
+        int r = sd_bus_track_new(q->manager->bus, &q->track, on_caller_gone, q);
+
+        return r < 0 ? r : sd_bus_track_add_sender(q->track, q->call);
+}
+
 static int query_start(Manager *m, sd_bus_message *call, const char *action, const char *const *details) {
         PolkitQuery *q;
         int r;
@@ -105,7 +118,9 @@ static int query_start(Manager *m, sd_bus_message *call, const char *action, con
                 return -ENOMEM;
         *q = (PolkitQuery) { .next = m->polkit_queries, .manager = m, .call = sd_bus_message_ref(call), .action = action };
         m->polkit_queries = q;
-        r = query_send(q, details);
+        r = query_track(q);
+        if (r >= 0)
+                r = query_send(q, details);
         if (r < 0)
                 query_free(q);
         return r;

@@ -209,6 +209,29 @@ static void an_access_list_that_the_kernel_refuses_closes_its_unit(void **state)
         assert_int_equal(world_asked(w, HELPER_ENFORCE_UNIT, 1)->unit.flags, REQUEST_UNIT_CLOSED);
 }
 
+static void what_units_left_while_there_was_no_enforcer_is_released_and_its_index_not_used(void **state) {
+        World *w = *state;
+        const HelperMessage *release;
+
+        w->texts[0][0] = "a.service";
+        w->texts[0][1] = "[X-Trireme]\nTriremeLabels=app=web\n";
+        w->listed[w->n_listed++] = make_unit("a.service", 77, HELPER_ACTIVE, HELPER_UNIT_ATTACHED);
+        w->cgroups[w->n_cgroups++] = (HelperCgroup) { .cgroup_id = 66, .index = 5 };
+        w->cgroups[w->n_cgroups++] = (HelperCgroup) { .cgroup_id = 77, .index = 0 };
+        w->n_busy = 1;
+        world_start(w, WORLD_PSK);
+        assert_int_equal(index_reserve(&w->m->units.pool, 5), -EBUSY);
+        world_wait(w, 1500);
+        release = world_asked(w, HELPER_RELEASE_UNIT, 1); /* the first was answered: a socket bears it */
+        assert_non_null(release);
+        assert_int_equal(release->unit.cgroup_id, 66);
+        assert_int_equal(release->unit.flags, 0);
+        assert_null(world_asked(w, HELPER_RELEASE_UNIT, 2)); /* not the living unit's */
+        assert_int_equal(w->m->strays.n, 0);
+        assert_int_equal(index_reserve(&w->m->units.pool, 5), 0);
+        assert_int_equal(units_find(&w->m->units, "a.service")->state, UNIT_ENFORCING);
+}
+
 static void an_ended_unit_is_closed_at_once_and_released_when_its_last_socket_is_gone(void **state) {
         HelperUnit active = make_unit("a.service", 77, HELPER_ACTIVE, HELPER_UNIT_ATTACHED), ended = make_unit("a.service", 0, HELPER_INACTIVE, 0);
         World *w = *state;
@@ -386,6 +409,7 @@ int main(void) {
                 TEST(an_attached_unit_keeps_its_index_over_a_restart_of_the_enforcer),
                 TEST(a_profile_number_that_another_unit_uses_is_not_added_to),
                 TEST(an_access_list_that_the_kernel_refuses_closes_its_unit),
+                TEST(what_units_left_while_there_was_no_enforcer_is_released_and_its_index_not_used),
                 TEST(an_ended_unit_is_closed_at_once_and_released_when_its_last_socket_is_gone),
                 TEST(what_an_earlier_life_left_is_judged_again_when_the_unit_lives_again),
                 TEST(changed_labels_make_a_new_token_and_everything_decided_is_forgotten),

@@ -83,6 +83,12 @@ static int helper_answer(World *w, const HelperMessage *q) {
                         helper_send(w, &w->sockets[i], sizeof(w->sockets[i]), q->header.serial, -1);
                 }
                 return 0;
+        case HELPER_LIST_CGROUPS:
+                for (size_t i = 0; i < w->n_cgroups; i++) {
+                        w->cgroups[i].header.type = HELPER_CGROUP;
+                        helper_send(w, &w->cgroups[i], sizeof(w->cgroups[i]), q->header.serial, -1);
+                }
+                return 0;
         case HELPER_RELEASE_UNIT:
         case HELPER_PROFILE_REMOVE:
                 if (w->n_busy > 0) {

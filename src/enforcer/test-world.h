@@ -37,6 +37,8 @@ typedef struct World {
         HelperSocket sockets[4];
         size_t n_sockets;
         int results[_HELPER_TYPE_MAX];    /* of requests; answered with 0 else */
+        HelperCgroup cgroups[2];          /* what LIST_CGROUPS tells of */
+        size_t n_cgroups;
         unsigned n_busy;                  /* so many RELEASE_UNITs (or first PROFILE_REMOVEs) are answered with -EBUSY */
         HelperMessage asked[LOG_MAX];
         size_t n_asked;

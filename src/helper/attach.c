@@ -149,6 +149,13 @@ int attach_done(Manager *m, const char *unit, int result, const char *reason) {
         return found;
 }
 
+bool attach_waits(const Manager *m, uint64_t cgroup_id) {
+        for (const Attach *a = m->attaches; a; a = a->next)
+                if (a->announced && !a->gone && a->unit.cgroup_id == cgroup_id)
+                        return true;
+        return false;
+}
+
 static int unit_close(Attach *a, const HelperUnit *unit) {
         Manager *m = a->manager;
         int k = 0;

@@ -143,6 +143,7 @@ static const struct {
         [HELPER_SET_OPTIONS] = { { "set-options", sizeof(HelperOptions), 0, false }, check_options },
         [HELPER_GET_STATE] = { { "get-state", sizeof(HelperRequest), 0, true }, check_request },
         [HELPER_GET_IDENTITY] = { { "get-identity", sizeof(HelperRequest), 0, true }, check_request },
+        [HELPER_LIST_CGROUPS] = { { "list-cgroups", sizeof(HelperRequest), 0, false }, check_request },
         [HELPER_RECORD] = { { "record", sizeof(HelperRecord), 0, true }, check_record },
 };
 

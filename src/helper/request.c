@@ -38,8 +38,10 @@ static int release_unit(Manager *m, const void *request, int fd) {
         if (!table_find(m->table, r->cgroup_id))
                 return -ENOENT;
         if (r->flags != HELPER_RELEASE_UNLABELLED) {
-                int k = sockets_any(r->cgroup_id);
+                int k = attach_waits(m, r->cgroup_id); /* PID 1 takes over the directory that an earlier life left: its id is needed again */
 
+                if (k == 0)
+                        k = sockets_any(r->cgroup_id);
                 if (k != 0)
                         return k < 0 ? k : -EBUSY;
         }
@@ -118,6 +120,18 @@ static int get_state(Manager *m, const void *request, int fd) {
         manager_fill_state(m, &state);
         state.header.serial = ((const HelperHeader *) request)->serial;
         connection_send(m, &state, sizeof(state), NULL, 0);
+        return 0;
+}
+
+static int list_cgroups(Manager *m, const void *request, int fd) {
+        const uint32_t serial = ((const HelperHeader *) request)->serial;
+
+        for (size_t i = 0; i < m->table->n_units; i++) {
+                const TableUnit *u = &m->table->units[i];
+                const HelperCgroup data = { .header = { HELPER_CGROUP, serial }, .cgroup_id = u->cgroup_id, .index = u->index };
+
+                connection_send(m, &data, sizeof(data), NULL, 0);
+        }
         return 0;
 }
 
@@ -278,6 +292,7 @@ static int (*const handlers[_HELPER_TYPE_MAX])(Manager *m, const void *request, 
         [HELPER_SET_OPTIONS] = set_options,
         [HELPER_GET_STATE] = get_state,
         [HELPER_GET_IDENTITY] = get_identity,
+        [HELPER_LIST_CGROUPS] = list_cgroups,
         [HELPER_RECORD] = record,
 };
 

@@ -50,7 +50,7 @@ static void only_the_sockets_it_needs_can_be_made(void **state) {
 }
 
 static void files_are_opened_to_read_or_made_to_say_attached(void **state) {
-        static const int write_flags[] = { O_WRONLY, O_RDWR, O_WRONLY | O_CREAT | O_CLOEXEC, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, O_RDONLY | O_TRUNC };
+        static const int write_flags[] = { O_WRONLY, O_RDWR, O_WRONLY | O_CREAT | O_CLOEXEC, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, O_RDONLY | O_TRUNC };
         static const int allowed_flags[] = { O_RDONLY, O_PATH | O_CLOEXEC, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC };
 
         for (size_t i = 0; i < ELEMENTSOF(allowed_flags); i++)

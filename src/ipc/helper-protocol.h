@@ -46,6 +46,7 @@ typedef enum HelperType {
         HELPER_GET_STATE,       /* HelperRequest. data: HELPER_STATE */
         HELPER_RECORD,          /* HelperRecord: one journal entry about a unit (ipc/record.h writes it). journalctl -u shows OBJECT_SYSTEMD_UNIT= of uid 0 only */
         HELPER_GET_IDENTITY,    /* HelperRequest(unit). data: HELPER_CREDENTIALS once, HELPER_EXECUTABLE up to twice */
+        HELPER_LIST_CGROUPS,    /* HelperRequest. data: one HELPER_CGROUP each cgroup id in the maps */
         /* data and events, helper -> enforcer */
         HELPER_REPLY,           /* HelperReply */
         HELPER_UNIT,            /* HelperUnit: data, and an event (serial 0) whenever ActiveState or InvocationID changed */
@@ -58,6 +59,7 @@ typedef enum HelperType {
         HELPER_STATE,           /* HelperState: data, and an event whenever it changed */
         HELPER_CREDENTIALS,     /* HelperCredentials */
         HELPER_EXECUTABLE,      /* HelperExecutable with one descriptor attached, a regular file open for reading */
+        HELPER_CGROUP,          /* HelperCgroup */
         _HELPER_TYPE_MAX,
 } HelperType;
 
@@ -116,6 +118,14 @@ typedef struct HelperUnit {
         uint32_t index;                          /* as last enforced for this cgroup id, 0: never; a new enforcer takes it over, so that no index ever means two units */
         uint32_t reserved;
 } HelperUnit;
+
+/* An enforcer that was away while units ended finds here what they left in the maps. */
+typedef struct HelperCgroup {
+        HelperHeader header;
+        uint64_t cgroup_id;
+        uint32_t index;                          /* 0: never enforced */
+        uint32_t reserved;
+} HelperCgroup;
 
 typedef struct HelperUnitFiles {
         HelperHeader header;

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "enforcer/stray.h"
+
+#include <errno.h>
+
+#include "enforcer/helper-client.h"
+#include "util/array.h"
+#include "util/log.h"
+
+static void stray_drop(Manager *m, Stray *s) {
+        index_release(&m->units.pool, s->index);
+        *s = m->strays.items[--m->strays.n];
+}
+
+void strays_clear(Manager *m) {
+        while (m->strays.n > 0)
+                stray_drop(m, &m->strays.items[0]);
+        free(m->strays.items);
+        m->strays.items = NULL;
+}
+
+static Stray *stray_find(Manager *m, uint64_t cgroup_id) {
+        for (size_t i = 0; i < m->strays.n; i++)
+                if (m->strays.items[i].cgroup_id == cgroup_id)
+                        return &m->strays.items[i];
+        return NULL;
+}
+
+void strays_claim(Manager *m, uint64_t cgroup_id) {
+        Stray *s = stray_find(m, cgroup_id);
+
+        if (s)
+                stray_drop(m, s);
+}
+
+static void stray_add(Manager *m, const HelperCgroup *c) {
+        for (const Unit *u = m->units.first; u; u = u->next)
+                if (u->info.cgroup_id == c->cgroup_id)
+                        return;
+        if (stray_find(m, c->cgroup_id))
+                return;
+        if (!ARRAY_GROW(m->strays.items, m->strays.n)) {
+                log_error("Out of memory: a control group of an ended unit stays in the kernel's maps");
+                return;
+        }
+        m->strays.items[m->strays.n++] = (Stray) {
+                .cgroup_id = c->cgroup_id,
+                .index = index_reserve(&m->units.pool, c->index) >= 0 ? c->index : 0,
+                .number = ++m->strays.last_number,
+        };
+}
+
+static void on_cgroup(Link *l, const LinkMessage *msg, int result, void *userdata) {
+        Manager *m = helper_manager(l);
+
+        if (msg && msg->header->type == HELPER_CGROUP && msg->len == sizeof(HelperCgroup))
+                stray_add(m, (const HelperCgroup *) msg->header);
+        else if (!msg && result < 0 && result != -ECONNRESET)
+                log_error_errno(result, "The helper cannot list the control groups in the kernel's maps");
+}
+
+void strays_ask(Manager *m) {
+        int r;
+
+        strays_clear(m);
+        r = helper_request(m, HELPER_LIST_CGROUPS, "", 0, on_cgroup, NULL);
+        if (r < 0 && r != -ENOTCONN)
+                log_error_errno(r, "Cannot ask for the control groups in the kernel's maps");
+}
+
+static void on_released(Link *l, const LinkMessage *msg, int result, void *userdata) {
+        Manager *m = helper_manager(l);
+
+        if (msg)
+                return;
+        if (result >= 0 || result == -ENOENT) {
+                for (size_t i = 0; i < m->strays.n; i++)
+                        if (m->strays.items[i].number == (uint32_t) (uintptr_t) userdata) {
+                                stray_drop(m, &m->strays.items[i]);
+                                return;
+                        }
+        } else if (result != -EBUSY && result != -ECONNRESET)
+                log_error_errno(result, "The helper cannot release the control group of an ended unit");
+}
+
+void strays_release(Manager *m) {
+        for (size_t i = 0; i < m->strays.n; i++) {
+                HelperUnitRequest request = { .header.type = HELPER_RELEASE_UNIT, .cgroup_id = m->strays.items[i].cgroup_id };
+                int r = link_request(m->helper, &request, sizeof(request), -1, on_released, (void *) (uintptr_t) m->strays.items[i].number);
+
+                if (r < 0 && r != -ENOTCONN)
+                        log_error_errno(r, "Cannot ask the helper to release the control group of an ended unit");
+        }
+}
