@@ -213,6 +213,7 @@ static int unit_identify(Manager *m, Unit *u, UnitPolicy *policy) {
 
 void enforce_identity_changed(Manager *m, Unit *u) {
         _cleanup_(denial_done) Denial denial = {};
+        UnitState old_state = u->state;
         int r;
 
         if (!u->policy)
@@ -224,8 +225,16 @@ void enforce_identity_changed(Manager *m, Unit *u) {
         }
         if (r == 0)
                 return;
-        if (r < 0 || unit_put_in_force(m, u, u->policy, &denial) < 0)
-                log_error("%s stays closed", u->name);
+        if (r > 0)
+                r = unit_choose_state(m, u, &denial);
+        if (r < 0) {
+                log_error_errno(r, "%s is closed", u->name);
+                u->state = UNIT_DENIED;
+        }
+        if (u->state != old_state)
+                unit_send(m, u);
+        else
+                datapath_send_unit(m, u); /* to the kernel a unit is what it was before */
         unit_changed(m, u);
         if (u->state != UNIT_DENIED)
                 cut_recheck(m, u);

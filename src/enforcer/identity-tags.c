@@ -11,6 +11,8 @@
 #define BIT(f) TAG_FAMILY_BIT(TAG_FAMILY_##f)
 #define FILE_FAMILIES ((uint16_t) (BIT(EXE) | BIT(EXE_SHA256) | BIT(EXE_VERITY) | BIT(LIB)))
 #define FILES_MAX 2u
+#define DYNAMIC_UID_FIRST 61184u /* systemd's UIDS-GIDS.md */
+#define DYNAMIC_UID_LAST 65519u
 
 typedef struct Maker {
         Manager *manager;
@@ -206,8 +208,25 @@ static int add_labels(Maker *k, const HelperCredentials *c) {
         return add(k, TAG_FAMILY_APPARMOR, profile);
 }
 
+/* The name of a dynamic user is PID 1's, and in the user database only where nss-systemd(8) is. */
+static int add_dynamic(Maker *k, const HelperCredentials *c) {
+        int r = add_number(k, TAG_FAMILY_UID, c->uid);
+
+        if (r >= 0 && c->user[0])
+                r = add_name(k, TAG_FAMILY_USER, c->user);
+        if (r >= 0)
+                r = add_number(k, TAG_FAMILY_GID, c->gid);
+        if (r >= 0 && c->gid == c->uid && c->user[0])
+                r = add_name(k, TAG_FAMILY_GROUP, c->user);
+        return r;
+}
+
 static int add_running(Maker *k, const HelperCredentials *c) {
-        int r = add_user(k, c->uid);
+        int r;
+
+        if (c->flags & HELPER_DYNAMIC_USER && c->uid >= DYNAMIC_UID_FIRST && c->uid <= DYNAMIC_UID_LAST)
+                return add_dynamic(k, c);
+        r = add_user(k, c->uid);
 
         if (r >= 0)
                 r = add_group(k, c->gid);

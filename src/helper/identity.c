@@ -239,13 +239,17 @@ static void read_labels(pid_t pid, HelperCredentials *c) {
                 read_label(pid, "current", c->selinux);
 }
 
-static void settings_credentials(const UnitExec *exec, HelperCredentials *c) {
+static void settings_user(const UnitExec *exec, HelperCredentials *c) {
         if (exec->dynamic_user)
                 c->flags |= HELPER_DYNAMIC_USER;
-        if (exec->groups_cut)
-                c->flags |= HELPER_GROUPS_CUT;
         memcpy(c->user, exec->user, sizeof(c->user));
         memcpy(c->group, exec->group, sizeof(c->group));
+}
+
+static void settings_credentials(const UnitExec *exec, HelperCredentials *c) {
+        settings_user(exec, c);
+        if (exec->groups_cut)
+                c->flags |= HELPER_GROUPS_CUT;
         memcpy(c->group_names, exec->groups, sizeof(c->group_names));
         memcpy(c->selinux, exec->selinux, sizeof(c->selinux));
         memcpy(c->apparmor, exec->apparmor, sizeof(c->apparmor));
@@ -272,6 +276,7 @@ static int process_read(const Process *p, const HelperUnit *unit, const UnitExec
         k = read_status(p->pid, &c);
         if (k < 0)
                 return k;
+        settings_user(exec, &c);
         read_labels(p->pid, &c);
         if (!process_is_of(p, unit))
                 return -ESRCH;

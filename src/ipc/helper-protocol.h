@@ -233,7 +233,8 @@ typedef enum HelperIdentityFlags {
         HELPER_GROUPS_CUT = 1 << 3,     /* CREDENTIALS: there are more supplementary groups */
 } HelperIdentityFlags;
 
-/* From the process: the numbers and labels. Before it: the names as in User=, Group=, SupplementaryGroups= (numbers may stand there, too), empty where not set. */
+/* From the process: the numbers and labels. Before it: the names as in SupplementaryGroups= (numbers may stand there, too). Always the names in User= and Group=, empty
+ * where not set: of a dynamic user nobody else may know the name. */
 typedef struct HelperCredentials {
         HelperHeader header;
         uint32_t flags;

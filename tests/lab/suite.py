@@ -26,7 +26,7 @@ import host
 import roots
 from machine import Failure, Machine
 
-MODULES = ["cases_identity", "cases_strangers", "cases_sockets", "cases_units", "cases_input", "cases_tools", "cases_failures", "cases_holes"]
+MODULES = ["cases_identity", "cases_tags", "cases_strangers", "cases_sockets", "cases_units", "cases_input", "cases_tools", "cases_failures", "cases_holes"]
 DROP_IN = "[X-Trireme]\nTriremeLabels=app=web\n"
 
 

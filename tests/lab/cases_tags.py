@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a node finds out about its units by itself: the file they execute, as whom they run, which libraries they need."""
+
+import shlex
+import time
+
+from expect import contains, curl_fails, curl_succeeds, holds, same, unit_row
+from suite import case
+
+
+def all_tags(machine, unit):
+    """(key, value, where from) of each tag of a unit in force."""
+    path = machine.json("triremectl show %s --json=short" % shlex.quote(unit))["object"]
+    return machine.json("busctl --json=short get-property org.trireme %s org.trireme.Unit Tags" % path)["data"]
+
+
+def tags(machine, unit):
+    """Its @sys: tags as a dictionary of sorted lists."""
+    found = {}
+    for key, value, _ in all_tags(machine, unit):
+        if key.startswith("@sys:"):
+            found.setdefault(key[len("@sys:"):], []).append(value)
+    return {key: sorted(values) for key, values in found.items()}
+
+
+def wait_tags(machine, unit, wanted, seconds=5.0):
+    """Waits until the unit has all these tags; wanted maps a key to its values, None: no tag of that key."""
+    end = time.monotonic() + seconds
+    while True:
+        found = tags(machine, unit)
+        missing = {key: found.get(key) for key, values in wanted.items() if found.get(key) != values}
+        if not missing:
+            return found
+        if time.monotonic() > end:
+            holds("%s has the tags %s; it has %s instead" % (unit, wanted, missing), False)
+        time.sleep(0.1)
+
+
+def sha256(machine, path):
+    return machine.must("sha256sum " + shlex.quote(path)).split()[0]
+
+
+def sleeper(machine, path, padding=0):
+    """A program of its own that can be told from others by its contents."""
+    machine.must("cp /usr/bin/sleep {0} && chmod 755 {0} && head -c {1} /dev/zero >>{0}; date +%N >>{0}".format(shlex.quote(path), padding))
+
+
+@case
+def nginx_has_the_tags_of_its_binary_and_of_its_user(web):
+    found = wait_tags(web, "nginx.service", {"exe": ["/usr/sbin/nginx"], "exe.sha256": [sha256(web, "/usr/sbin/nginx")], "user": ["root"], "uid": ["0"],
+                                             "group": ["root"], "gid": ["0"], "unit": ["nginx.service"]})
+    same("@sys:host", found["host"], [web.must("hostname").strip()])
+    holds("it needs the C library: %s" % found.get("lib"), "libc.so.6" in found.get("lib", []))
+    holds("the machine's own id stays at home", found["machine"] != [web.must("cat /etc/machine-id").strip()] and len(found["machine"][0]) == 32)
+
+
+@case
+def every_tag_says_where_it_comes_from(web):
+    wait_tags(web, "nginx.service", {"exe": ["/usr/sbin/nginx"]})
+    origins = {key: origin for key, _, origin in all_tags(web, "nginx.service")}
+    same("origin of @sys:exe", origins["@sys:exe"], "main process")
+    same("origin of @sys:user", origins["@sys:user"], "main process")
+    same("origin of @sys:host", origins["@sys:host"], "this host")
+    same("origin of the label", origins["@usr:app"], "label")
+
+
+@case
+def a_rule_by_hash_lets_in_one_binary_and_not_a_changed_one_under_the_same_label(web, peer):
+    web.drop_in("nginx.service", "[X-Trireme]\nTriremeAccept=app=web @sys:exe.sha256=%s\n" % sha256(peer, "/usr/bin/curl"), "60-hash.conf")
+    sections = "TriremeLabels=app=web"
+    try:
+        peer.must("cp /usr/bin/curl /usr/local/bin/changed && echo >>/usr/local/bin/changed")
+        for name, program, expected in (("good", "/usr/bin/curl", "success"), ("changed", "/usr/local/bin/changed", "exit-code")):
+            peer.service(name, "%s -sSg --max-time 8 -o /dev/null http://%s/" % (program, web.v4), sections, extra="Type=oneshot", start=False)
+            peer.run("systemctl start " + name)  # the first start finds the hash out
+            peer.must("sleep 0.5")
+            peer.run("systemctl start " + name)
+            same("result of " + program, peer.must("systemctl show -P Result " + name).strip(), expected)
+    finally:
+        peer.remove("good.service", "changed.service")
+        web.must("rm /etc/systemd/system/nginx.service.d/60-hash.conf && systemctl daemon-reload")
+    curl_succeeds(peer, web.v4, "app=web")
+    curl_fails(peer, web.v4, "app=other")
+
+
+@case
+def a_script_has_its_own_tags_and_those_of_its_interpreter(web):
+    web.write("/usr/local/bin/script", "#!/bin/sh\nwhile :; do sleep 1; done\n", 0o755)
+    web.service("script", "/usr/local/bin/script", "TriremeLabels=app=script")
+    shell = web.must("realpath /bin/sh").strip()
+    wait_tags(web, "script.service", {"exe": sorted(["/usr/local/bin/script", shell]),
+                                      "exe.sha256": sorted([sha256(web, "/usr/local/bin/script"), sha256(web, shell)])})
+    web.remove("script.service")
+
+
+@case
+def a_script_through_env_has_its_own_tags_too(web):
+    web.write("/usr/local/bin/script3", "#!/usr/bin/env python3\nimport time\ntime.sleep(1000)\n", 0o755)
+    web.service("script3", "/usr/local/bin/script3", "TriremeLabels=app=script")
+    wait_tags(web, "script3.service", {"exe": sorted(["/usr/local/bin/script3", web.must("realpath /usr/bin/python3").strip()])})
+    web.remove("script3.service")
+
+
+@case
+def a_wrapper_that_executes_another_program_has_the_tags_of_that(web):
+    sleeper(web, "/usr/local/bin/inner")
+    web.service("wrapper", "/bin/sh -c 'sleep 0.3; exec /usr/local/bin/inner 1000'", "TriremeLabels=app=wrapper")
+    wait_tags(web, "wrapper.service", {"exe": ["/usr/local/bin/inner"], "exe.sha256": [sha256(web, "/usr/local/bin/inner")]})
+    web.remove("wrapper.service")
+
+
+@case
+def a_forking_service_has_the_tags_of_the_process_that_stays(web):
+    sleeper(web, "/usr/local/bin/daemon")
+    web.service("forking", "/bin/sh -c '/usr/local/bin/daemon 1000 & sleep 0.2'", "TriremeLabels=app=forking", extra="Type=forking")
+    wait_tags(web, "forking.service", {"exe": ["/usr/local/bin/daemon"]})
+    web.remove("forking.service")
+
+
+@case
+def users_and_groups_are_those_that_took_effect(web):
+    web.must("getent group lab-extra || groupadd lab-extra; id lab-user || useradd lab-user")
+    web.service("as-user", "/bin/sleep 1000", "TriremeLabels=app=u", extra="User=lab-user\nSupplementaryGroups=lab-extra")
+    wait_tags(web, "as-user.service", {"user": ["lab-user"], "uid": [web.must("id -u lab-user").strip()], "group": ["lab-user"],
+                                       "groups": ["lab-extra", "lab-user"]})
+    web.service("dynamic", "/bin/sleep 1000", "TriremeLabels=app=u", extra="DynamicUser=yes")
+    wait_tags(web, "dynamic.service", {"user": ["dynamic"], "group": ["dynamic"], "uid": [web.must("stat -c %u /proc/$(systemctl show -P MainPID dynamic)").strip()]})
+    web.remove("as-user.service", "dynamic.service")
+
+
+@case
+def a_binary_replaced_on_disk_counts_from_the_next_start(web):
+    sleeper(web, "/usr/local/bin/replaced")
+    old = sha256(web, "/usr/local/bin/replaced")
+    web.service("replaced", "/usr/local/bin/replaced 1000", "TriremeLabels=app=replaced")
+    wait_tags(web, "replaced.service", {"exe": ["/usr/local/bin/replaced"], "exe.sha256": [old]})
+    sleeper(web, "/usr/local/bin/replaced.new")
+    web.must("mv /usr/local/bin/replaced.new /usr/local/bin/replaced && systemctl daemon-reload && sleep 1")
+    wait_tags(web, "replaced.service", {"exe": ["/usr/local/bin/replaced"], "exe.sha256": [old]})
+    web.must("systemctl restart replaced")
+    wait_tags(web, "replaced.service", {"exe.sha256": [sha256(web, "/usr/local/bin/replaced")]})
+    web.remove("replaced.service")
+
+
+@case
+def a_200_MB_binary_does_not_delay_the_start(web, report):
+    sleeper(web, "/usr/local/bin/huge", 200 * 1000 * 1000)
+    web.service("small", "/bin/sleep 1000", "TriremeLabels=app=small")
+    small = web.run("systemctl restart small", check=True).seconds
+    web.service("huge", "/usr/local/bin/huge 1000", "TriremeLabels=app=huge", start=False)
+    huge = web.run("systemctl start huge", check=True).seconds
+    report.notes.append("%.0f ms, %.0f ms with 200 MB" % (small * 1000, huge * 1000))
+    holds("the start took %.2f s instead of %.2f s" % (huge, small), huge < small + 0.25)
+    wait_tags(web, "huge.service", {"exe.sha256": [sha256(web, "/usr/local/bin/huge")]}, 15)
+    web.remove("small.service", "huge.service")
+
+
+@case
+def a_file_that_others_can_change_has_tags_only_when_it_runs(web):
+    web.must("mkdir -p /srv/loose && chmod 777 /srv/loose")
+    sleeper(web, "/srv/loose/program")
+    web.service("loose", "/bin/sh -c 'exit 0'", "TriremeLabels=app=loose", extra="Type=oneshot\nRemainAfterExit=yes", start=False)
+    web.service("loose", "/srv/loose/program 1000", "TriremeLabels=app=loose", start=False)
+    web.must("systemctl start loose")
+    wait_tags(web, "loose.service", {"exe": ["/srv/loose/program"], "exe.sha256": [sha256(web, "/srv/loose/program")]})
+    web.remove("loose.service")
+
+
+@case
+def a_worker_that_dies_costs_nothing_but_a_moment(web):
+    web.must("systemctl kill -s KILL trireme-inspect.service")
+    sleeper(web, "/usr/local/bin/later")
+    web.service("later", "/usr/local/bin/later 1000", "TriremeLabels=app=later")
+    wait_tags(web, "later.service", {"exe.sha256": [sha256(web, "/usr/local/bin/later")]})
+    same("its state", unit_row(web, "later.service")["state"], "enforcing")
+    web.remove("later.service")
+
+
+@case
+def a_command_that_triremectl_runs_has_the_tags_of_its_caller(web):
+    out = web.must("triremectl run --label=app=run -- sh -c 'sleep 1; triremectl list --json=short'")
+    contains("the list from within", out, "trireme-run-")
+
+
+@case
+def members_of_a_group_do_not_reach_what_others_reach(web, peer):
+    """The recipe of docs/recipes.md: what a person runs carries the person's groups, and goes out by a gate only."""
+    for name, options in (("lab-member", "-G lab-admins"), ("lab-guest", "")):
+        peer.must("getent group lab-admins || groupadd lab-admins; id %s || useradd -m %s %s" % (name, options, name))
+    web.service("gate", "/opt/lab/probe serve 7300 gate", "TriremeLabels=app=gate\nTriremeAccept=app=person @sys:groups!=lab-admins")
+    web.service("stranger", "/opt/lab/probe serve 7301 stranger")
+    peer.write("/etc/trireme/trireme.conf.d/50-groups.conf", "[Trireme]\nAnnounceTags=labels unit user groups\n")
+    peer.write("/etc/systemd/user/lab-probe@.service", "[Service]\nType=oneshot\nExecStart=/opt/lab/probe tcp %s %%i\nStandardOutput=truncate:%%t/probe-%%i\n" % web.v4)
+    peer.write("/etc/systemd/system/user-.slice.d/50-person.conf", "[X-Trireme]\nTriremeLabels=app=person\nTriremeConnect=app=gate\n")
+    peer.must("systemctl daemon-reload; busctl call org.trireme /org/trireme org.trireme.Manager Reload")
+    try:
+        for name, reaches in (("lab-guest", True), ("lab-member", False)):
+            uid = peer.must("id -u " + name).strip()
+            peer.must("systemctl start user@%s.service" % uid)
+            wait_tags(peer, "user-%s.slice" % uid, {"user": [name], "uid": [uid]})
+            for port, allowed in ((7300, reaches), (7301, False)):
+                peer.run("XDG_RUNTIME_DIR=/run/user/%s runuser -u %s -- systemctl --user start lab-probe@%d" % (uid, name, port), timeout=60)
+                out = peer.must("cat /run/user/%s/probe-%d" % (uid, port))
+                contains("what the probe says", out, '"result"')
+                holds("%s %s port %d: %s" % (name, "reaches" if allowed else "does not reach", port, out), ('"connected"' in out) == allowed)
+    finally:
+        peer.must("rm /etc/systemd/system/user-.slice.d/50-person.conf /etc/trireme/trireme.conf.d/50-groups.conf; systemctl daemon-reload")
+        web.remove("gate.service", "stranger.service")
