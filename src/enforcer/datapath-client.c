@@ -7,7 +7,6 @@
 #include "enforcer/helper-client.h"
 #include "enforcer/record.h"
 #include "enforcer/verify-client.h"
-#include "enforcer/verify-client.h"
 #include "ipc/marks.h"
 #include "util/log.h"
 
@@ -111,11 +110,6 @@ void datapath_answer(Manager *m, const DatapathResolve *question) {
         if (local_accept)
                 helper_local_accept(m, question->client, question->unit, local_accept == 2 ? question->port : 0);
         crypto_wipe(&answer.keys, sizeof(answer.keys));
-}
-
-static void on_question(Manager *m, const DatapathResolve *question) {
-        if (!verify_client_wait(m, question))
-                datapath_answer(m, question);
 }
 
 static void on_question(Manager *m, const DatapathResolve *question) {
