@@ -60,6 +60,7 @@ typedef struct Flow {
         int64_t credit;                /* server, unknown peer: bytes that came less bytes that were answered */
         uint8_t our_dh[32], peer_dh[32];
         uint64_t peer;                 /* the enforcer's id of the peer's token */
+        uint32_t peer_number;          /* for the mark */
         DatapathDecision decision;
         PacketSyn tcp_syn;             /* server: what our kernel was shown */
         uint8_t nonce[MESSAGE_NONCE_SIZE];      /* ours */

@@ -209,6 +209,7 @@ static Action client_prove(Handshake *h, const HandshakeInput *in, Flow *f, cons
                 return action_drop(h, DATAPATH_COUNTER_NO_STATE);
         f->endpoints.server_isn = in->packet.seq;
         f->peer = judged->peer;
+        f->peer_number = judged->peer_number;
         f->decision = judged->decision;
         memcpy(f->peer_dh, judged->peer_dh, sizeof(f->peer_dh));
         memcpy(f->peer_nonce, m->nonce, sizeof(f->peer_nonce));
@@ -295,6 +296,7 @@ Action handshake_client_output(Handshake *h, const HandshakeInput *in, Flow *f) 
                 return action_drop(h, DATAPATH_COUNTER_BAD_ACK_NUMBER);
         record = client_record(f, &f->decision, f->peer, 0);
         a = action_accept(VERDICT_CLIENT_AUTHORIZED);
+        a.peer_number = f->peer_number;
         action_record(&a, in, &record);
         released = flow_table_release(h->flows, &key, f, in->now);
         a.edit = EDIT_PAYLOAD;

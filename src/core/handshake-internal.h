@@ -50,6 +50,7 @@ typedef struct Judged {
         bool verified;
         DatapathDecision decision;
         uint64_t peer;
+        uint32_t peer_number;
         const Pair *pair;              /* NULL unless verified */
         uint8_t peer_dh[32];
 } Judged;

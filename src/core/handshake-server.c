@@ -80,6 +80,7 @@ static Action syn_open(Handshake *h, const Syn *s, const Judged *judged, bool kn
         memcpy(f->our_dh, s->unit->node_dh, sizeof(f->our_dh));
         memcpy(f->peer_dh, judged->peer_dh, sizeof(f->peer_dh));
         f->peer = judged->peer;
+        f->peer_number = judged->peer_number;
         f->decision = judged->decision;
         packet_read_syn(&s->in->packet, &f->tcp_syn);
         memcpy(f->nonce, s->in->nonce, sizeof(f->nonce));
@@ -243,6 +244,7 @@ static Action server_release(Handshake *h, const HandshakeInput *in, Flow *f) {
         Action a = action_strip(VERDICT_SERVER_AUTHORIZED, &in->packet);
 
         server_record(&a, in, f, &f->decision);
+        a.peer_number = f->peer_number;
         if (!f->translated)
                 peer_cache_meet(h->peers, &f->endpoints.client, 0, f->peer_dh, in->now);
         (void) flow_table_release(h->flows, &key, f, in->now);

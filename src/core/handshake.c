@@ -53,7 +53,7 @@ void action_record(Action *a, const HandshakeInput *in, const RecordInput *recor
                 .dport = record->endpoints->server_port,
                 .reason = d->reason,
                 .rule = d->rule,
-                .flags = record->flags,
+                .flags = record->flags | (d->allow && d->log ? DATAPATH_FLOW_LOG : 0),
                 .saddr = record->endpoints->client,
                 .daddr = record->endpoints->server,
         };
@@ -107,7 +107,7 @@ DatapathDecision decision_refused(const Unit *unit, Reason reason) {
 static bool judge_from_answer(Handshake *h, const HandshakeInput *in, const JudgeInput *judge, Judged *ret) {
         const DatapathResolved *a = in->answer;
 
-        *ret = (Judged) { .decision = a->decision, .peer = a->peer };
+        *ret = (Judged) { .decision = a->decision, .peer = a->peer, .peer_number = a->peer_number };
         if (!a->verified)
                 return true;
         if (memcmp(a->token_hash, judge->token_hash, DATAPATH_HASH_SIZE) != 0)
@@ -134,7 +134,9 @@ bool handshake_judge(Handshake *h, const HandshakeInput *in, const JudgeInput *j
         judgement = pair ? peer_cache_judgement(h->peers, &key, in->now) : NULL;
         if (!judgement)
                 return false;
-        *ret = (Judged) { .verified = true, .decision = judgement->decision, .peer = peer->id, .pair = pair };
+        *ret = (Judged) {
+                .verified = true, .decision = judgement->decision, .peer = peer->id, .peer_number = peer->number, .pair = pair,
+        };
         memcpy(ret->peer_dh, peer->dh, sizeof(ret->peer_dh));
         return true;
 }

@@ -61,6 +61,7 @@ typedef struct Action {
         ActionEdit edit;
         uint8_t verdict;               /* VERDICT_* */
         uint32_t unit;                 /* whose the packet is, where known: VERDICT_STRANGER* must name it */
+        uint32_t peer_number;          /* VERDICT_*_AUTHORIZED, the first time */
         bool known;                    /* ASK: about a peer that proved itself, or local: it may use the room kept free for those */
         const uint8_t *payload;        /* valid until the next step */
         size_t payload_len;

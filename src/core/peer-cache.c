@@ -192,6 +192,7 @@ static int learn_token(PeerCache *c, const DatapathResolve *question, const Data
                 return r;
         peer = table_put(c->peers, hash);
         peer->id = answer->peer;
+        peer->number = answer->peer_number;
         peer->expires_usec = answer->expires_usec;
         memcpy(peer->dh, answer->peer_dh, sizeof(peer->dh));
         return 0;

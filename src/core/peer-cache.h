@@ -30,6 +30,7 @@ typedef struct Pair { /* keys of this node (our_dh) with a peer's */
 
 typedef struct Peer { /* a verified token */
         uint64_t id;                   /* the enforcer's, for records */
+        uint32_t number;               /* for the mark of its flows */
         uint8_t dh[32];
         usec_t expires_usec;
 } Peer;

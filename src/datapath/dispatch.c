@@ -74,6 +74,8 @@ static void packet_ask(Datapath *d, const QueueMsg *msg, const struct in6_addr *
 }
 
 static void packet_accept(Datapath *d, const QueueMsg *msg, const Packet *p, const Action *action) {
+        bool authorized = action->verdict == VERDICT_CLIENT_AUTHORIZED || action->verdict == VERDICT_SERVER_AUTHORIZED;
+        uint32_t index = authorized ? action->peer_number : action->unit;
         uint8_t buf[PACKET_MAX];
         int n = 0;
 
@@ -88,7 +90,7 @@ static void packet_accept(Datapath *d, const QueueMsg *msg, const Packet *p, con
         if (n < 0)
                 packet_drop(d, msg, DATAPATH_COUNTER_MALFORMED);
         else
-                queue_accept(&d->queue, msg, PRIO_MAKE(PRIO_VERDICT, action->verdict, action->unit), n > 0 ? buf : NULL, (size_t) n);
+                queue_accept(&d->queue, msg, PRIO_MAKE(PRIO_VERDICT, action->verdict, index), n > 0 ? buf : NULL, (size_t) n);
 }
 
 void packet_dispatch(Datapath *d, const QueueMsg *msg, const DatapathResolved *answer, usec_t now) {

@@ -6,33 +6,22 @@
 
 #include "enforcer/decide.h"
 #include "enforcer/helper-client.h"
+#include "ipc/marks.h"
+#include "util/array.h"
 #include "util/log.h"
 
 #define SOCKETS_MAX 65536u /* of one unit; more are cut without a look */
+#define LATE_USEC (64 * USEC_PER_SEC) /* a handshake that began before a change may end so long after it (docs/protocol.md: 32 s), and its record come a moment later */
 
 typedef struct CutJob {
         uint32_t index;
         uint64_t cgroup_id;
-        bool strangers;       /* records do not count */
+        CutWhat what;
         HelperSocket *sockets;
         size_t n_sockets;
 } CutJob;
 
-/* Both ends as the flow records have them. */
-typedef struct Ends {
-        struct in6_addr client, server;
-        uint16_t client_port, server_port;
-} Ends;
-
-static struct in6_addr mapped(uint8_t family, const struct in6_addr *a) {
-        struct in6_addr r = { .s6_addr = { [10] = 0xff, [11] = 0xff } };
-
-        if (family != AF_INET || IN6_IS_ADDR_V4MAPPED(a))
-                return *a;
-        memcpy(r.s6_addr + 12, a->s6_addr, 4);
-        return r;
-}
-
+/* Of a socket without a conntrack entry of ours. */
 static bool is_server(const CutJob *job, const HelperSocket *s) {
         for (size_t i = 0; i < job->n_sockets; i++)
                 if (job->sockets[i].state == TCP_LISTEN && job->sockets[i].sport == s->sport)
@@ -40,37 +29,24 @@ static bool is_server(const CutJob *job, const HelperSocket *s) {
         return false;
 }
 
-static bool flow_matches(const Flow *f, const Ends *e) {
-        const DatapathFlow *r = &f->record;
-
-        return r->protocol == IPPROTO_TCP && r->sport == e->client_port && r->dport == e->server_port &&
-               IN6_ARE_ADDR_EQUAL(&r->saddr, &e->client) && IN6_ARE_ADDR_EQUAL(&r->daddr, &e->server);
-}
-
-static const Flow *find_flow(const Manager *m, const Ends *e) {
-        for (uint64_t serial = m->flows.last_serial; serial >= flow_log_first(&m->flows) && serial > 0; serial--) {
-                const Flow *f = flow_log_get(&m->flows, serial);
-
-                if (f && f->record.verdict != DATAPATH_FLOW_REJECT && flow_matches(f, e))
-                        return f;
-        }
-        return NULL;
-}
-
-static bool allowed_by_record(const Manager *m, const Unit *u, const Flow *f, bool server) {
-        const Unit *other = units_find_index(&m->units, f->record.unit == u->index ? f->record.peer_unit : f->record.unit);
-        const Peer *peer = f->record.peer ? peers_find_id(m->peers, f->record.peer) : NULL;
-        PeerTags tags;
+static bool may_talk(const Unit *u, bool server, const TagSet *tags, uint16_t families, uint16_t port) {
         Decision d;
 
-        if (other && other->policy && other->state != UNIT_DENIED)
-                tags = (PeerTags) { &other->policy->tags, other->policy->families };
-        else if (peer && peer->verified)
-                tags = (PeerTags) { &peer->tags, peer->families };
-        else
-                return false;
-        decide_peer(u, !server, &tags, IPPROTO_TCP, f->record.dport, &d);
+        decide_peer(u, !server, &(PeerTags) { tags, families }, IPPROTO_TCP, port, &d);
         return d.allow;
+}
+
+/* Both ends are here, and both decide. */
+static bool allowed_locally(const Unit *u, const Unit *other, bool server, uint16_t port) {
+        return other && other->policy && u->policy && may_talk(u, server, &other->policy->tags, other->policy->families, port) &&
+               may_talk(other, !server, &u->policy->tags, u->policy->families, port);
+}
+
+static bool allowed_remotely(const Manager *m, const Unit *u, bool server, uint32_t number, uint16_t port) {
+        uint16_t families;
+        const TagSet *tags = peer_numbers_find(m->numbers, number, &families);
+
+        return tags && may_talk(u, server, tags, families, port);
 }
 
 static bool allowed_as_stranger(const Manager *m, const Unit *u, const HelperSocket *s, bool server) {
@@ -91,23 +67,33 @@ static bool allowed_as_stranger(const Manager *m, const Unit *u, const HelperSoc
         return d.allow;
 }
 
-static void socket_judge(Manager *m, const Unit *u, const CutJob *job, const HelperSocket *s) {
-        bool server = is_server(job, s);
-        struct in6_addr local = mapped(s->family, &s->saddr), peer = mapped(s->family, &s->daddr);
-        const Ends ends = {
-                .client = server ? peer : local, .server = server ? local : peer,
-                .client_port = server ? s->dport : s->sport, .server_port = server ? s->sport : s->dport,
-        };
-        const Flow *f = job->strangers ? NULL : find_flow(m, &ends);
+static bool socket_allowed(const Manager *m, const Unit *u, const CutJob *job, const HelperSocket *s) {
+        const uint32_t both = CTMARK_CLIENT_AUTHORIZED | CTMARK_SERVER_AUTHORIZED;
+        bool marked = s->mark & both, server = marked ? !s->client : is_server(job, s);
+        uint32_t end = s->mark & (server ? CTMARK_SERVER_MASK : CTMARK_CLIENT_MASK);
+        uint16_t port = server ? s->sport : s->dport;
+
+        if (job->what == CUT_STRANGERS || !marked || end == CTMARK_SERVER_STRANGER || end == CTMARK_CLIENT_STRANGER)
+                return allowed_as_stranger(m, u, s, server);
+        if ((s->mark & both) == both)
+                return allowed_locally(u, units_find_index(&m->units, s->peer), server, port);
+        return job->what != CUT_CHANGED_TAGS && allowed_remotely(m, u, server, s->mark >> CTMARK_INDEX_SHIFT, port);
+}
+
+/* The other end's cut, or the program itself, may have been faster. */
+static void on_cut(Link *l, const LinkMessage *msg, int result, void *userdata) {
+        if (!msg && result < 0 && result != -ECONNRESET && result != -ENOENT)
+                log_warning_errno(result, "The helper refuses to cut a connection");
+}
+
+static void socket_cut(Manager *m, const HelperSocket *s, HelperType type) {
         HelperSocket request = *s;
         int r;
 
-        if (f ? allowed_by_record(m, u, f, server) : allowed_as_stranger(m, u, s, server))
-                return;
-        request.header = (HelperHeader) { .type = HELPER_CUT_SOCKET };
-        r = link_request(m->helper, &request, sizeof(request), -1, helper_log_answer, (void *) "cut of a connection");
+        request.header = (HelperHeader) { .type = type };
+        r = link_request(m->helper, &request, sizeof(request), -1, on_cut, NULL);
         if (r < 0 && r != -ENOTCONN)
-                log_error_errno(r, "Cannot ask the helper to cut a connection of %s", u->name);
+                log_error_errno(r, "Cannot ask the helper to cut a connection");
 }
 
 static void job_free(CutJob *job) {
@@ -116,17 +102,22 @@ static void job_free(CutJob *job) {
 }
 
 static void job_add(CutJob *job, const HelperSocket *s) {
-        HelperSocket *sockets;
-
         if (s->protocol != IPPROTO_TCP || job->n_sockets >= SOCKETS_MAX)
                 return;
-        sockets = reallocarray(job->sockets, job->n_sockets + 1, sizeof(*sockets));
-        if (!sockets) {
+        if (!ARRAY_GROW(job->sockets, job->n_sockets)) {
                 log_error("Out of memory for the connections of a unit");
                 return;
         }
-        job->sockets = sockets;
         job->sockets[job->n_sockets++] = *s;
+}
+
+static void job_judge(Manager *m, const Unit *u, const CutJob *job) {
+        for (size_t i = 0; i < job->n_sockets; i++) {
+                const HelperSocket *s = &job->sockets[i];
+
+                if (s->state != TCP_LISTEN && s->state != TCP_TIME_WAIT && s->state != TCP_CLOSE && !socket_allowed(m, u, job, s))
+                        socket_cut(m, s, HELPER_CUT_SOCKET);
+        }
 }
 
 static void on_sockets(Link *l, const LinkMessage *msg, int result, void *userdata) {
@@ -142,13 +133,12 @@ static void on_sockets(Link *l, const LinkMessage *msg, int result, void *userda
         u = units_find_index(&m->units, job->index);
         if (result < 0 && result != -ECONNRESET)
                 log_error_errno(result, "The helper cannot list the connections of %s", u ? u->name : "a unit");
-        for (size_t i = 0; result >= 0 && u && u->info.cgroup_id == job->cgroup_id && i < job->n_sockets; i++)
-                if (job->sockets[i].state != TCP_LISTEN && job->sockets[i].state != TCP_TIME_WAIT && job->sockets[i].state != TCP_CLOSE)
-                        socket_judge(m, u, job, &job->sockets[i]);
+        if (result >= 0 && u && u->info.cgroup_id == job->cgroup_id)
+                job_judge(m, u, job);
         job_free(job);
 }
 
-static void cut_start(Manager *m, const Unit *u, bool strangers) {
+void cut_start(Manager *m, const Unit *u, CutWhat what) {
         HelperUnitRequest request = { .header.type = HELPER_LIST_SOCKETS, .cgroup_id = u->info.cgroup_id, .index = u->index };
         CutJob *job;
         int r;
@@ -160,7 +150,7 @@ static void cut_start(Manager *m, const Unit *u, bool strangers) {
                 log_error("Out of memory for the connections of %s", u->name);
                 return;
         }
-        *job = (CutJob) { .index = u->index, .cgroup_id = u->info.cgroup_id, .strangers = strangers };
+        *job = (CutJob) { .index = u->index, .cgroup_id = u->info.cgroup_id, .what = what };
         strcpy(request.unit, u->name);
         r = link_request(m->helper, &request, sizeof(request), -1, on_sockets, job);
         if (r < 0) {
@@ -169,10 +159,35 @@ static void cut_start(Manager *m, const Unit *u, bool strangers) {
         }
 }
 
-void cut_strangers(Manager *m, const Unit *u) {
-        cut_start(m, u, true);
+static struct in6_addr address_bare(const struct in6_addr *mapped) {
+        struct in6_addr bare = {};
+
+        memcpy(bare.s6_addr, mapped->s6_addr + 12, 4);
+        return bare;
 }
 
-void cut_recheck(Manager *m, const Unit *u) {
-        cut_start(m, u, false);
+static bool still_allowed(const Manager *m, const DatapathFlow *f) {
+        const Unit *u = units_find_index(&m->units, f->unit), *other = units_find_index(&m->units, f->peer_unit);
+        const Peer *peer = f->peer ? peers_find_id(m->peers, f->peer) : NULL;
+        bool server = f->direction == DATAPATH_ACCEPT;
+
+        if (!u || (!peer && f->peer_unit == 0)) /* gone, or a stranger's: the kernel's own sets decided about those */
+                return true;
+        return peer ? may_talk(u, server, &peer->tags, peer->families, f->dport) : allowed_locally(u, other, server, f->dport);
+}
+
+void cut_late(Manager *m, const DatapathFlow *f) {
+        bool server = f->direction == DATAPATH_ACCEPT;
+        HelperSocket s = {
+                .family = f->family, .protocol = f->protocol, .sport = server ? f->dport : f->sport, .dport = server ? f->sport : f->dport,
+                .saddr = server ? f->daddr : f->saddr, .daddr = server ? f->saddr : f->daddr,
+        };
+
+        if (f->protocol != IPPROTO_TCP || f->verdict == DATAPATH_FLOW_REJECT || clock_boottime_usec() > m->changed_usec + LATE_USEC || still_allowed(m, f))
+                return;
+        if (f->family == AF_INET) { /* as requests have it */
+                s.saddr = address_bare(&s.saddr);
+                s.daddr = address_bare(&s.daddr);
+        }
+        socket_cut(m, &s, HELPER_CUT_FLOW);
 }

@@ -28,6 +28,20 @@ static void set_rule(Decision *d, const char *name) {
         (void) snprintf(d->rule, sizeof(d->rule), "%s", name);
 }
 
+/* A rule that only observes changes nothing but the record: what it would have refused is told, and what it would have let in stands beside the denial. */
+static void decide_observed_rule(const Verdict *v, Decision *d) {
+        size_t n = strlen(d->rule);
+
+        if (!v->observed || v->observed_accept == v->accept)
+                return;
+        if (v->accept) {
+                d->observed = true;
+                d->reason = REASON_RULE;
+                set_rule(d, v->observed->name);
+        } else
+                (void) snprintf(d->rule + n, sizeof(d->rule) - n, "%sobserved: %s would accept", n > 0 ? "; " : "", v->observed->name);
+}
+
 void decide_peer(const Unit *u, bool connect, const PeerTags *peer, uint8_t protocol, uint16_t port, Decision *ret) {
         const PolicyRequest request = { .tags = peer->tags, .announced = peer->announced, .protocol = protocol, .port = port };
         PolicySide side;
@@ -40,6 +54,7 @@ void decide_peer(const Unit *u, bool connect, const PeerTags *peer, uint8_t prot
         ret->allow = v.accept;
         ret->reason = v.reason;
         ret->port_dependent = v.port_dependent;
+        ret->log = v.accept && v.rule && v.rule->flags & RULE_LOG;
         if (v.rule)
                 set_rule(ret, v.rule->name);
         else if (v.shared) {
@@ -47,6 +62,7 @@ void decide_peer(const Unit *u, bool connect, const PeerTags *peer, uint8_t prot
 
                 (void) snprintf(ret->rule, sizeof(ret->rule), "same-label %s", label ?: "");
         }
+        decide_observed_rule(&v, ret);
         decide_observe(u, ret);
 }
 
@@ -69,6 +85,7 @@ void decide_stranger(const Unit *u, bool connect, uint8_t family, const struct i
                 return;
         entry = acl_decide(connect ? &u->policy->connect_to : &u->policy->accept_from, family, &a, protocol, port);
         ret->allow = entry && !entry->reject;
+        ret->log = ret->allow && entry->log;
         ret->reason = entry ? REASON_ACL : REASON_NO_IDENTITY;
         ret->port_dependent = true;
         if (entry)

@@ -12,8 +12,9 @@
 
 typedef struct Decision {
         bool allow;
-        bool observed;           /* allowed only because this end observes */
+        bool observed;           /* allowed, but to be told as what would be denied: this end observes, or a rule does that would reject */
         bool port_dependent;
+        bool log;                /* the rule that allows is to be recorded when it does */
         Reason reason;           /* observed: why it would have been denied */
         char rule[512];          /* the deciding rule's name, "" for none */
 } Decision;

@@ -120,6 +120,14 @@ static void on_enforced(Link *l, const LinkMessage *msg, int result, void *userd
         u->attach_waits = false;
 }
 
+/* The helper answers in order: the list comes when the new rules hold. */
+static void unit_cut(Manager *m, Unit *u) {
+        if (u->cut == CUT_NONE || !m->helper_ready)
+                return;
+        cut_start(m, u, u->cut);
+        u->cut = CUT_NONE;
+}
+
 static void unit_send(Manager *m, Unit *u) {
         int r;
 
@@ -129,6 +137,7 @@ static void unit_send(Manager *m, Unit *u) {
         r = helper_enforce(m, u, on_enforced);
         if (r < 0 && r != -ENOTCONN)
                 log_error_errno(r, "Cannot ask the helper to enforce %s", u->name);
+        unit_cut(m, u);
 }
 
 /* The helper asks PID 1 before it closes, so what follows waits for its word. */
@@ -158,6 +167,7 @@ static void unit_close_first(Manager *m, Unit *u) {
 
 /* Peers, and units of this host, must judge anew what they decided about this unit. */
 static void unit_changed(Manager *m, const Unit *u) {
+        m->changed_usec = clock_boottime_usec();
         datapath_forget(m, DATAPATH_FORGET_DECISIONS, 0);
         helper_local_forget(m, u->index);
 }
@@ -169,12 +179,24 @@ static void unit_retire_profile(Unit *u, Profile *old) {
                 u->retired = old;
 }
 
+static CutWhat what_changed(const Unit *u, const UnitPolicy *old_policy, UnitState old_state, const Profile *old_profile) {
+        const UnitPolicy *policy = u->policy;
+
+        if (!old_policy && old_state == UNIT_DENIED) /* nothing passed */
+                return CUT_NONE;
+        if (!policy || !old_policy || u->state == UNIT_DENIED || old_state == UNIT_DENIED)
+                return CUT_CHANGED;
+        if (!unit_policy_same_tags(old_policy, policy))
+                return CUT_CHANGED_TAGS;
+        return u->state != old_state || u->profile != old_profile || !unit_policy_same_rules(old_policy, policy) ? CUT_CHANGED : CUT_NONE;
+}
+
 /* policy NULL: denied for denial. A unit that is new has nothing to be forgotten. */
 static int unit_put_in_force(Manager *m, Unit *u, UnitPolicy *policy, Denial *denial) {
         Profile *old_profile = u->profile, *profile = NULL;
         UnitPolicy *old_policy = u->policy;
         UnitState old_state = u->state;
-        bool known = old_policy || u->state != UNIT_DENIED, changed;
+        CutWhat what;
         int r;
 
         if (policy) {
@@ -187,14 +209,13 @@ static int unit_put_in_force(Manager *m, Unit *u, UnitPolicy *policy, Denial *de
         r = unit_choose_state(m, u, denial);
         if (r < 0)
                 u->state = UNIT_DENIED;
-        changed = known && (u->state != old_state || !old_policy || !policy || (policy != old_policy && !unit_policy_same_tags(old_policy, policy)));
-        unit_send(m, u);
-        if (changed)
+        what = what_changed(u, old_policy, old_state, old_profile);
+        u->cut = MAX(u->cut, what);
+        if (what != CUT_NONE)
                 unit_changed(m, u);
+        unit_send(m, u);
         unit_retire_profile(u, old_profile);
         unit_policy_unref(old_policy);
-        if (changed && u->state != UNIT_DENIED)
-                cut_recheck(m, u);
         return r;
 }
 
@@ -211,13 +232,25 @@ static int unit_identify(Manager *m, Unit *u, UnitPolicy *policy) {
         return r;
 }
 
+/* Tags that come to be known after the start add to what peers went by; one that is no longer true takes its ground away. */
+static bool tags_kept(const TagSet *old, const TagSet *tags) {
+        for (size_t i = 0; i < old->n_tags; i++)
+                if (!tag_set_has(tags, old->tags[i].key, old->tags[i].value))
+                        return false;
+        return true;
+}
+
 void enforce_identity_changed(Manager *m, Unit *u) {
         _cleanup_(denial_done) Denial denial = {};
         UnitState old_state = u->state;
+        _cleanup_(tag_set_done) TagSet old = {};
+        CutWhat what;
         int r;
 
         if (!u->policy)
                 return;
+        if (tag_set_merge(&old, &u->policy->tags) < 0)
+                log_error("Out of memory for the tags of %s", u->name);
         r = unit_identify(m, u, u->policy);
         if (r < 0) {
                 log_error_errno(r, "Cannot have all tags of %s, it goes on without those of its processes", u->name);
@@ -225,19 +258,21 @@ void enforce_identity_changed(Manager *m, Unit *u) {
         }
         if (r == 0)
                 return;
+        what = tags_kept(&old, &u->policy->tags) ? CUT_CHANGED : CUT_CHANGED_TAGS;
+        u->cut = MAX(u->cut, what);
+        unit_changed(m, u);
         if (r > 0)
                 r = unit_choose_state(m, u, &denial);
         if (r < 0) {
                 log_error_errno(r, "%s is closed", u->name);
                 u->state = UNIT_DENIED;
         }
-        if (u->state != old_state)
+        if (u->state != old_state) {
                 unit_send(m, u);
-        else
-                datapath_send_unit(m, u); /* to the kernel a unit is what it was before */
-        unit_changed(m, u);
-        if (u->state != UNIT_DENIED)
-                cut_recheck(m, u);
+                return;
+        }
+        datapath_send_unit(m, u); /* to the kernel a unit is what it was before */
+        unit_cut(m, u);
 }
 
 /* Sockets that a unit's earlier life left elsewhere are judged as the unit is, as long as it lives again. */
@@ -332,7 +367,7 @@ static void labelled(Manager *m, const HelperUnit *info, LoadResult *result) {
                 log_error_errno(r, "%s stays closed", u->name);
         if (u->found_running) {
                 log_notice("%s was running without being attached; connections that its access lists do not allow are cut", u->name);
-                cut_strangers(m, u);
+                cut_start(m, u, CUT_STRANGERS);
         }
         if (!u->announced)
                 bus_emit_attached(m, u);

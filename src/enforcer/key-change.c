@@ -48,7 +48,7 @@ static int open_directory(const char *path) {
 static void recheck_all(Manager *m) {
         for (const Unit *u = m->units.first; u; u = u->next)
                 if (u->state != UNIT_DENIED)
-                        cut_recheck(m, u);
+                        cut_start(m, u, CUT_CHANGED);
 }
 
 /* Takes keys. */
@@ -67,6 +67,7 @@ static void put_in_force(Manager *m, Keys *keys) {
                 log_error_errno(r, "Cannot reach the certificate verifier");
         verify_client_renew(m);
         n_revoked = peers_revoke_unknown(m->peers, keys);
+        peer_numbers_revoke_unknown(m->numbers, keys);
         datapath_forget(m, DATAPATH_FORGET_DECISIONS | (n_revoked > 0 ? DATAPATH_FORGET_KEYS : 0), 0);
         enforce_refresh_all(m);
         if (n_revoked > 0)

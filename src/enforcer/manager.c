@@ -183,6 +183,21 @@ static int start_event(Manager *m) {
         return r;
 }
 
+/* Without the file new flows are cut by changes that need not cut them: no reason not to start. */
+static int start_numbers(Manager *m) {
+        _cleanup_free_ char *path = NULL;
+        int r;
+
+        if (m->runtime_directory && asprintf(&path, "%s/peers", m->runtime_directory) < 0)
+                return -ENOMEM;
+        r = peer_numbers_new(path, &m->numbers);
+        if (r < 0 && r != -ENOMEM && path) {
+                log_warning_errno(r, "Cannot use %s", path);
+                r = peer_numbers_new(NULL, &m->numbers);
+        }
+        return r;
+}
+
 static int manager_init_state(Manager *m, const ManagerOptions *options) {
         uint32_t random[2];
         int r;
@@ -201,6 +216,8 @@ static int manager_init_state(Manager *m, const ManagerOptions *options) {
         r = peers_new(&m->peers);
         if (r >= 0)
                 r = certificates_new(&m->certificates);
+        if (r >= 0)
+                r = start_numbers(m);
         if (r >= 0)
                 r = names_new(&m->rules);
         if (r >= 0)
@@ -261,6 +278,7 @@ Manager *manager_free(Manager *m) {
         units_done(&m->units);
         peers_free(m->peers);
         certificates_free(m->certificates);
+        peer_numbers_free(m->numbers);
         names_free(m->rules);
         file_cache_free(m->files);
         identity_files_free(m->identity_files);
@@ -319,6 +337,7 @@ void manager_update_status(Manager *m) {
 }
 
 static int reload_config(Manager *m, char **ret_text) {
+        bool failsafe_changed;
         Config config;
         int r;
 
@@ -331,8 +350,11 @@ static int reload_config(Manager *m, char **ret_text) {
                 *ret_text = m->policies_fault ? strdup(m->policies_fault) : NULL;
                 return r;
         }
+        failsafe_changed = !acl_list_equal(&config.failsafe_accept_from, &m->config.failsafe_accept_from);
         config_done(&m->config);
         m->config = config;
+        for (Unit *u = m->units.first; failsafe_changed && u; u = u->next)
+                u->cut = u->cut == CUT_NONE ? CUT_CHANGED : u->cut;
         free(m->config_fault);
         m->config_fault = NULL;
         return 0;

@@ -15,6 +15,7 @@
 #include "enforcer/keys.h"
 #include "enforcer/link.h"
 #include "enforcer/names.h"
+#include "enforcer/peer-numbers.h"
 #include "enforcer/peer.h"
 #include "enforcer/profile.h"
 #include "enforcer/resolve.h"
@@ -64,6 +65,8 @@ typedef struct Manager {
         KeyFetch *key_fetches;
         Certificates *certificates;
         Peers *peers;
+        PeerNumbers *numbers;
+        usec_t changed_usec;             /* CLOCK_BOOTTIME: when anything that decides changed last; what was decided before may still come through */
         Link *verify;                    /* trireme-verify; NULL: not needed */
         Waiting *verify_waiting;         /* questions of the datapath that need a certificate */
         unsigned n_verify_waiting, n_verify_asked;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "enforcer/bus.h"
+#include "enforcer/cut.h"
 #include "enforcer/helper-client.h"
 #include "ipc/record.h"
 #include "util/log.h"
@@ -166,6 +167,7 @@ void record_flow(Manager *m, const DatapathFlow *record) {
                 m->n_flows_lost++;
                 return;
         }
+        cut_late(m, record);
         kept = flow_log_add(&m->flows, &f);
         if (!kept || record->verdict == DATAPATH_FLOW_ACCEPT)
                 return;

@@ -7,7 +7,7 @@
 #include "util/log.h"
 
 static void decision_write(const Resolver *r, const Decision *d, DatapathDecision *ret) {
-        *ret = (DatapathDecision) { .allow = d->allow, .observed = d->observed, .reason = d->reason, .rule = names_number(r->rules, d->rule) };
+        *ret = (DatapathDecision) { .allow = d->allow, .observed = d->observed, .reason = d->reason, .rule = names_number(r->rules, d->rule), .log = d->log };
 }
 
 static PeerTags unit_peer_tags(const Unit *u) {
@@ -65,6 +65,8 @@ static void resolve_peer(const Resolver *r, const DatapathResolve *q, const Peer
         ret->port_dependent = d.port_dependent;
         decision_write(r, &d, &ret->decision);
         resolve_keys(r, peer, q, ret);
+        if (ret->verified && d.allow && r->numbers)
+                ret->peer_number = peer_numbers_get(r->numbers, peer);
 }
 
 /* One end of a local connection; self and other may be NULL: a stranger. */
@@ -94,7 +96,7 @@ static void resolve_local(const Resolver *r, const DatapathResolve *q, DatapathR
         ret->port_dependent = s.port_dependent || c.port_dependent;
         decision_write(r, &s, &ret->decision);
         decision_write(r, &c, &ret->client);
-        if (unit_has_identity(server) && unit_has_identity(client) && s.allow && c.allow && !s.observed && !c.observed)
+        if (unit_has_identity(server) && unit_has_identity(client) && s.allow && c.allow && !s.observed && !c.observed && !s.log && !c.log)
                 *ret_local_accept = ret->port_dependent ? 2 : 1;
 }
 

@@ -167,7 +167,7 @@ static bool sets_equal(const RuleSet *a, const RuleSet *b) {
         for (size_t i = 0; i < n; i++) {
                 _cleanup_free_ char *x = rule_format(rule_set_rule(a, i)), *y = rule_format(rule_set_rule(b, i));
 
-                if (!x || !y || !streq(x, y))
+                if (!x || !y || !streq(x, y) || rule_set_rule(a, i)->flags != rule_set_rule(b, i)->flags)
                         return false;
         }
         return true;
@@ -179,7 +179,10 @@ static bool rules_equal(const PolicyRules *a, const PolicyRules *b) {
 }
 
 bool unit_policy_same_tags(const UnitPolicy *a, const UnitPolicy *b) {
-        return a->mode == b->mode && a->families == b->families && a->announce == b->announce && a->accept_same_label == b->accept_same_label &&
-               a->connect_same_label == b->connect_same_label && tag_set_equal(&a->tags, &b->tags) && tag_set_equal(&a->labels, &b->labels) &&
+        return a->families == b->families && a->announce == b->announce && tag_set_equal(&a->tags, &b->tags) && tag_set_equal(&a->labels, &b->labels);
+}
+
+bool unit_policy_same_rules(const UnitPolicy *a, const UnitPolicy *b) {
+        return a->accept_same_label == b->accept_same_label && a->connect_same_label == b->connect_same_label && tag_set_equal(&a->labels, &b->labels) &&
                rules_equal(&a->accept, &b->accept) && rules_equal(&a->connect, &b->connect);
 }

@@ -49,5 +49,7 @@ _must_use_ int unit_policy_add_file(UnitPolicy *p, const char *path);
 
 PolicySide unit_policy_side(const UnitPolicy *p, bool connect); /* borrowed from p */
 
-/* Would a decision of either direction come out the same? (labels and rules; not ACLs) */
+/* Would peers decide the same about both? */
 bool unit_policy_same_tags(const UnitPolicy *a, const UnitPolicy *b);
+/* Would both decide the same about peers with an identity? */
+bool unit_policy_same_rules(const UnitPolicy *a, const UnitPolicy *b);

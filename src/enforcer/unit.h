@@ -18,6 +18,14 @@
 typedef struct Identity Identity;
 typedef struct Profile Profile;
 
+/* Which of a unit's live connections to judge again, the later including the earlier. */
+typedef enum CutWhat {
+        CUT_NONE,
+        CUT_CHANGED,         /* its rules, access lists or mode changed: all, by both ends where both are here */
+        CUT_CHANGED_TAGS,    /* what it says of itself changed, too: peers on other hosts must judge again, so connections with them are cut */
+        CUT_STRANGERS,       /* it was not enforced before: all as with strangers, by ACLs and FailsafeAcceptFrom= */
+} CutWhat;
+
 typedef enum UnitState { UNIT_DENIED, UNIT_ENFORCING, UNIT_OBSERVING, _UNIT_STATE_MAX } UnitState;
 const char *unit_state_to_string(UnitState state);
 
@@ -33,6 +41,7 @@ typedef struct Unit {
         bool closing;                  /* being put into the maps; only then it can be enforced */
         bool announced;                /* UnitAttached was sent */
         bool found_running;            /* was not in the maps when we met it: connections it had before are judged as with strangers */
+        CutWhat cut;                   /* to be started once the kernel has what is in force now */
         unsigned listing;              /* Units.listing when it was last listed */
 
         UnitState state;

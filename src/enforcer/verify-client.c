@@ -61,7 +61,7 @@ static void finish_renewal(Manager *m) {
         datapath_forget(m, DATAPATH_FORGET_DECISIONS | DATAPATH_FORGET_KEYS, 0);
         for (const Unit *u = m->units.first; u; u = u->next)
                 if (u->state != UNIT_DENIED)
-                        cut_recheck(m, u);
+                        cut_start(m, u, CUT_CHANGED);
 }
 
 static void take_info(Manager *m, const Ask *ask, const VerifyInfo *info) {
@@ -74,6 +74,7 @@ static void take_info(Manager *m, const Ask *ask, const VerifyInfo *info) {
                 return;
         log_notice("The certificate of a peer is refused from now on: %s", certificate_result_to_string(info->info.result));
         peers_revoke(m->peers, ask->hash, certificate_reason(info->info.result));
+        peer_numbers_revoke(m->numbers, ask->hash);
         m->verify_revoked = true;
 }
 

@@ -167,10 +167,6 @@ static void shift(NftRules *r, NftRegister reg, uint32_t op, uint32_t bits) {
         put_data(e, NFTNL_EXPR_BITWISE_DATA, &bits, sizeof(bits), r);
 }
 
-void shift_left(NftRules *r, NftRegister reg, uint32_t bits) {
-        shift(r, reg, NFT_BITWISE_LSHIFT, bits);
-}
-
 void shift_right(NftRules *r, NftRegister reg, uint32_t bits) {
         shift(r, reg, NFT_BITWISE_RSHIFT, bits);
 }

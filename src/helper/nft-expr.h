@@ -40,7 +40,6 @@ void load_transport(NftRules *r, uint32_t offset, uint32_t len, NftRegister dest
 void load_const(NftRules *r, uint32_t value, NftRegister dest);
 /* On 32 bits of a register, in host order. */
 void mask_xor(NftRules *r, NftRegister reg, uint32_t mask, uint32_t xor);
-void shift_left(NftRules *r, NftRegister reg, uint32_t bits);
 void shift_right(NftRules *r, NftRegister reg, uint32_t bits);
 void lookup_map(NftRules *r, const char *map, NftRegister key, NftRegister dest); /* break when the key is not there */
 void lookup_set(NftRules *r, const char *set, NftRegister key);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
@@ -176,64 +177,108 @@ static DiagSocket socket_of_request(const HelperSocket *r) {
 
 typedef struct SocketWalk {
         Manager *manager;
-        const HelperHeader *header;
-        const DiagSocket *wanted;
-        DiagSocket found;
+        const HelperUnitRequest *request;
+        int conntrack_fd;
 } SocketWalk;
+
+static int on_same_socket(const DiagSocket *s, void *userdata) {
+        const DiagSocket *wanted = userdata;
+
+        return memcmp(s->cookie, wanted->cookie, sizeof(s->cookie)) == 0;
+}
+
+/* The unit in whose control group, or below it, a socket is. */
+static const TableUnit *unit_of_socket(const Table *t, const DiagSocket *s) {
+        const TableUnit *unit = table_find(t, s->cgroup_id);
+
+        for (size_t i = 0; !unit && i < t->n_units; i++)
+                if (sockets_of_cgroup(t->units[i].cgroup_id, IPPROTO_TCP, UINT32_MAX, on_same_socket, (void *) s) == 1)
+                        unit = &t->units[i];
+        return unit;
+}
+
+/* Index of the unit that has the other end of a connection within this host. */
+static uint32_t find_peer(const Table *t, const DiagSocket *s) {
+        const DiagSocket other = { .family = s->family, .protocol = IPPROTO_TCP, .saddr = s->daddr, .sport = s->dport, .daddr = s->saddr, .dport = s->sport };
+        const TableUnit *unit;
+        DiagSocket found;
+
+        if (socket_find(&other, &found) < 0)
+                return 0;
+        unit = unit_of_socket(t, &found);
+        return unit ? unit->index : 0;
+}
+
+static void describe_flow(SocketWalk *w, const DiagSocket *s, HelperSocket *data) {
+        const uint32_t both = CTMARK_CLIENT_AUTHORIZED | CTMARK_SERVER_AUTHORIZED, mask = w->manager->table->options.mark_mask;
+        KernelFlow flow;
+
+        if (s->state == TCP_LISTEN || flow_find(&w->conntrack_fd, s, &flow) < 0)
+                return;
+        data->mark = (flow.mark & mask) >> __builtin_ctz(mask);
+        data->client = flow.client;
+        if ((data->mark & both) == both)
+                data->peer = find_peer(w->manager->table, s);
+}
 
 static int on_listed_socket(const DiagSocket *s, void *userdata) {
         SocketWalk *w = userdata;
+        DiagSocket socket = *s;
         HelperSocket data = {
-                .header = { HELPER_SOCKET, w->header->serial }, .cgroup_id = s->cgroup_id, .protocol = IPPROTO_TCP, .state = s->state,
+                .header = { HELPER_SOCKET, w->request->header.serial }, .cgroup_id = w->request->cgroup_id, .protocol = IPPROTO_TCP, .state = s->state,
                 .family = IN6_IS_ADDR_V4MAPPED(&s->saddr) ? AF_INET : AF_INET6, .sport = s->sport, .dport = s->dport,
                 .saddr = address_unmap(&s->saddr), .daddr = address_unmap(&s->daddr), .cookie = { s->cookie[0], s->cookie[1] },
         };
 
+        socket.protocol = IPPROTO_TCP;
+        describe_flow(w, &socket, &data);
         connection_send(w->manager, &data, sizeof(data), NULL, 0);
         return 0;
 }
 
 static int list_sockets(Manager *m, const void *request, int fd) {
         const HelperUnitRequest *r = request;
-        SocketWalk w = { .manager = m, .header = &r->header };
+        SocketWalk w = { .manager = m, .request = r, .conntrack_fd = -1 };
+        int k;
 
-        return sockets_of_cgroup(r->cgroup_id, IPPROTO_TCP, UINT32_MAX, on_listed_socket, &w);
+        if (!table_find(m->table, r->cgroup_id))
+                return -ENOENT;
+        k = sockets_of_cgroup(r->cgroup_id, IPPROTO_TCP, UINT32_MAX, on_listed_socket, &w);
+        closep(&w.conntrack_fd);
+        return k;
 }
 
-static int on_wanted_socket(const DiagSocket *s, void *userdata) {
-        SocketWalk *w = userdata;
-
-        if (memcmp(s->cookie, w->wanted->cookie, sizeof(s->cookie)) != 0)
-                return 0;
-        w->found = *s;
-        w->found.protocol = IPPROTO_TCP;
-        return 1;
-}
-
-/* Believed is only what the kernel says: the socket with this cookie among those of a cgroup that is in the table. */
+/* Believed is only what the kernel says: the socket with this cookie, in a cgroup that is in the table. */
 static int cut_socket(Manager *m, const void *request, int fd) {
         const HelperSocket *r = request;
         const DiagSocket wanted = socket_of_request(r);
-        SocketWalk w = { .wanted = &wanted };
+        DiagSocket found;
         int k;
 
         if (!table_find(m->table, r->cgroup_id))
                 return -EPERM;
-        k = sockets_of_cgroup(r->cgroup_id, IPPROTO_TCP, UINT32_MAX, on_wanted_socket, &w);
+        k = socket_find(&wanted, &found);
         if (k < 0)
                 return k;
-        return k == 0 ? -ENOENT : socket_destroy(&w.found);
+        if (memcmp(found.cookie, wanted.cookie, sizeof(found.cookie)) != 0)
+                return -ENOENT;
+        if (found.cgroup_id != r->cgroup_id)
+                k = sockets_of_cgroup(r->cgroup_id, IPPROTO_TCP, UINT32_MAX, on_same_socket, &found);
+        if (k < 0)
+                return k;
+        return k == 0 && found.cgroup_id != r->cgroup_id ? -EPERM : socket_destroy(&found);
 }
 
 static int cut_flow(Manager *m, const void *request, int fd) {
         const DiagSocket wanted = socket_of_request(request);
-        uint32_t mark = 0;
+        _cleanup_close_ int conntrack_fd = -1;
         DiagSocket found;
-        int k = flow_mark(&wanted, &mark);
+        KernelFlow flow;
+        int k = flow_find(&conntrack_fd, &wanted, &flow);
 
         if (k < 0)
                 return k;
-        if (!(mark & m->table->options.mark_mask))
+        if (!(flow.mark & m->table->options.mark_mask))
                 return -EPERM;
         k = socket_find(&wanted, &found);
         return k < 0 ? k : socket_destroy(&found);

@@ -152,9 +152,46 @@ static struct nlmsghdr *tuple_request(const DiagSocket *s, void *buf) {
         return nlh;
 }
 
+typedef struct FlowAnswer {
+        const DiagSocket *asked;
+        KernelFlow flow;
+} FlowAnswer;
+
+static int on_ports(const struct nlattr *attr, void *userdata) {
+        FlowAnswer *a = userdata;
+
+        if (mnl_attr_get_type(attr) == CTA_PROTO_SRC_PORT && mnl_attr_validate(attr, MNL_TYPE_U16) >= 0)
+                a->flow.client = a->flow.client && ntohs(mnl_attr_get_u16(attr)) == a->asked->sport;
+        return MNL_CB_OK;
+}
+
+static int on_addresses(const struct nlattr *attr, void *userdata) {
+        FlowAnswer *a = userdata;
+        uint16_t type = mnl_attr_get_type(attr), len = mnl_attr_get_payload_len(attr);
+
+        if ((type == CTA_IP_V4_SRC && len == 4) || (type == CTA_IP_V6_SRC && len == 16))
+                a->flow.client = memcmp(mnl_attr_get_payload(attr), &a->asked->saddr.s6_addr[16 - len], len) == 0;
+        return MNL_CB_OK;
+}
+
+static int on_tuple(const struct nlattr *attr, void *userdata) {
+        switch (mnl_attr_get_type(attr)) {
+        case CTA_TUPLE_IP: /* before CTA_TUPLE_PROTO (ctnetlink_dump_tuples()) */
+                return mnl_attr_parse_nested(attr, on_addresses, userdata);
+        case CTA_TUPLE_PROTO:
+                return mnl_attr_parse_nested(attr, on_ports, userdata);
+        default:
+                return MNL_CB_OK;
+        }
+}
+
 static int on_flow_attr(const struct nlattr *attr, void *userdata) {
+        FlowAnswer *a = userdata;
+
         if (mnl_attr_get_type(attr) == CTA_MARK && mnl_attr_validate(attr, MNL_TYPE_U32) >= 0)
-                *(uint32_t *) userdata = ntohl(mnl_attr_get_u32(attr));
+                a->flow.mark = ntohl(mnl_attr_get_u32(attr));
+        if (mnl_attr_get_type(attr) == CTA_TUPLE_ORIG)
+                return mnl_attr_parse_nested(attr, on_tuple, userdata);
         return MNL_CB_OK;
 }
 
@@ -162,29 +199,32 @@ static int on_flow(const struct nlmsghdr *nlh, void *userdata) {
         return mnl_attr_parse(nlh, sizeof(struct nfgenmsg), on_flow_attr, userdata) < 0 ? MNL_CB_ERROR : MNL_CB_OK;
 }
 
-int flow_mark(const DiagSocket *s, uint32_t *ret) {
-        _cleanup_close_ int fd = netlink_open_socket(NETLINK_NETFILTER);
-        _cleanup_free_ uint8_t *buf = malloc(ANSWER_MAX);
+int flow_find(int *fd, const DiagSocket *s, KernelFlow *ret) {
+        uint8_t buf[4096]; /* an entry without extensions is a tenth of that */
+        FlowAnswer answer = { .asked = s };
         struct nlmsghdr *nlh;
-        uint32_t mark = 0;
         int k = MNL_CB_OK;
 
-        if (fd < 0)
-                return fd;
-        if (!buf)
-                return -ENOMEM;
+        if (*fd < 0)
+                *fd = netlink_open_socket(NETLINK_NETFILTER);
+        if (*fd < 0)
+                return *fd;
         nlh = tuple_request(s, buf);
-        if (send(fd, nlh, nlh->nlmsg_len, 0) < 0)
+        if (send(*fd, nlh, nlh->nlmsg_len, 0) < 0)
                 return -errno;
         while (k > MNL_CB_STOP) { /* up to the ACK */
-                ssize_t n = recv(fd, buf, ANSWER_MAX, 0);
+                ssize_t n = recv(*fd, buf, sizeof(buf), 0);
+                int r = -errno;
 
-                if (n < 0)
-                        return -errno;
-                k = mnl_cb_run(buf, (size_t) n, 1, 0, on_flow, &mark);
+                if (n < 0) { /* what comes later would be taken for the answer to another question */
+                        closep(fd);
+                        *fd = -1;
+                        return r;
+                }
+                k = mnl_cb_run(buf, (size_t) n, 1, 0, on_flow, &answer);
         }
         if (k < 0)
                 return -errno;
-        *ret = mark;
+        *ret = answer.flow;
         return 0;
 }

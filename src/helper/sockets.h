@@ -3,6 +3,7 @@
 
 /* The kernel's sockets, by sock_diag, and its flows, by ctnetlink: which there are, and ending one. Synchronous: the kernel answers at once. */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "util/macro.h"
@@ -20,5 +21,11 @@ _must_use_ int socket_destroy(const DiagSocket *s);
 /* The socket at the local end (s->saddr, s->sport) of a connection; -ENOENT. */
 _must_use_ int socket_find(const DiagSocket *s, DiagSocket *ret);
 
-/* The mark of the conntrack entry of a flow, named by its tuple in either direction; -ENOENT. */
-_must_use_ int flow_mark(const DiagSocket *s, uint32_t *ret);
+/* The conntrack entry of a connection. */
+typedef struct KernelFlow {
+        uint32_t mark;
+        bool client; /* the entry was opened from s->saddr, s->sport */
+} KernelFlow;
+
+/* By its tuple in either direction; -ENOENT. *fd: a netlink socket kept for further questions, or -1; the caller closes it. */
+_must_use_ int flow_find(int *fd, const DiagSocket *s, KernelFlow *ret);

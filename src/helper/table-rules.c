@@ -38,6 +38,7 @@ static const Chain chains[] = {
         { "deny_stranger" }, { "deny_acl" }, { "deny_unmarked" }, { "deny_closed" }, { "deny" }, { "reject" }, { "accept" },
         { "verdict_first" }, { "verdict_last" }, { "verdict" }, { "verdict_stranger" },
         { "queue_handshake" }, { "queue_flow" }, { "queue_repeat" }, { "queue_local" }, { "queue_unknown" }, { "queue_unknown_peer" }, { "queue_unknown_stranger" }, { "queue_strip" }, { "queue_observed" },
+        { "index_to_mark" },
 };
 
 void table_chains_write(NftBatch *b) {
@@ -173,16 +174,10 @@ static void write_output_syn(const Writer *w) {
         drop_without_entry(r);
         if_ct_direction(r, NFT_REPLY); /* simultaneous open, or the tuple of a live flow the other way round */
         then_drop(r);
-        /* Tag the entry with the client's index; INPUT decides for both ends. Foreign bits of the mark are lost on the way: nftables
-         * before 6.13 cannot join two registers. */
+        /* Tag the entry with the client's index; INPUT decides for both ends. */
         if_output_loopback(r, true);
-        load_priority(r, R0);
-        mask_xor(r, R0, UNIT_INDEX_MAX, 0);
-        shift_left(r, R0, w->shift + CTMARK_INDEX_SHIFT);
-        mask_xor(r, R0, UINT32_MAX, mark(w, CTMARK_CLIENT_PENDING));
-        set_ct_mark_from(r, R0);
-        set_priority(r, 0);
-        then_accept(r);
+        update_ct_mark(r, ~w->t->options.mark_mask, mark(w, CTMARK_CLIENT_PENDING));
+        then_goto(r, "index_to_mark");
         if_in_boxes(w, BOX_EXCLUDED, &dest_dest, "connect_to_dest");
         if_in_boxes(w, BOX_TARGET, &dest_dest, "queue_handshake");
         then_goto(r, "connect_to_dest");

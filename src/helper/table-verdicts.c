@@ -133,6 +133,10 @@ static void write_verdict_codes(const Writer *w) {
                 if_priority(r, CODE_MASK, PRIO_FLAG(codes[i].code));
                 if (codes[i].clear)
                         update_ct_mark(r, ~codes[i].clear, codes[i].set);
+                if (codes[i].code == VERDICT_CLIENT_AUTHORIZED || codes[i].code == VERDICT_SERVER_AUTHORIZED) {
+                        then_goto(r, "index_to_mark");
+                        continue;
+                }
                 set_priority(r, 0);
                 then_accept(r);
         }
@@ -140,6 +144,21 @@ static void write_verdict_codes(const Writer *w) {
         then_goto(r, "reject");
         count(r);
         then_drop(r);
+}
+
+/* The low bits of the priority go into the mark one by one, because nftables before 6.13 cannot join two registers, and the mark has bits of others. None is ever
+ * cleared here: a flow's first verdict knows its peer's number, and what was under way beside it says 0. */
+static void write_index_to_mark(const Writer *w) {
+        NftRules *r = w->r;
+
+        r->chain = "index_to_mark";
+        for (uint32_t bit = 1; bit <= UNIT_INDEX_MAX; bit <<= 1) {
+                if_priority(r, bit, bit);
+                update_ct_mark(r, ~mark(w, bit << CTMARK_INDEX_SHIFT), mark(w, bit << CTMARK_INDEX_SHIFT));
+                then_continue(r);
+        }
+        set_priority(r, 0);
+        then_accept(r);
 }
 
 static void write_verdicts(const Writer *w) {
@@ -187,4 +206,5 @@ void table_rules_write_verdicts(const Writer *w) {
         write_queues(w);
         write_verdicts(w);
         write_verdict_codes(w);
+        write_index_to_mark(w);
 }

@@ -106,7 +106,7 @@ static void events_and_data_are_no_requests(void **state) {
 })
 
 static void bad_values_are_refused(void **state) {
-        REFUSED(HELPER_HELLO, p.hello.version = 2);
+        REFUSED(HELPER_HELLO, p.hello.version = HELPER_PROTOCOL_VERSION + 1);
         REFUSED(HELPER_GET_UNIT, p.request.unit[0] = '\0');
         REFUSED(HELPER_GET_UNIT, strcpy(p.request.unit, "../etc/passwd"));
         REFUSED(HELPER_GET_UNIT, memset(p.request.unit, 'a', sizeof(p.request.unit)));

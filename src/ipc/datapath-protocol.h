@@ -8,7 +8,7 @@
 #include <netinet/in.h>
 #include <stdint.h>
 
-#define DATAPATH_PROTOCOL_VERSION 1u
+#define DATAPATH_PROTOCOL_VERSION 2u
 #define DATAPATH_SOCKET_PATH "/run/trireme/datapath.sock"
 #define DATAPATH_TOKEN_MAX 1096u   /* docs/protocol.md: 1,180 bytes of SYN payload less the fixed 84 of a message */
 #define DATAPATH_KEY_SIZE 32u
@@ -98,6 +98,7 @@ typedef struct DatapathDecision {
         uint32_t observed;             /* allow is 1 only because this end observes: would-reject */
         uint32_t reason;               /* Reason of policy/reason.h */
         uint32_t rule;
+        uint32_t log;                  /* what is allowed is to be recorded in the journal, too */
 } DatapathDecision;
 
 /* One key a message and direction (docs/protocol.md, key schedule). "out": we are the initiator; "in": we are the responder. */
@@ -116,6 +117,8 @@ typedef struct DatapathResolved {
         uint8_t token_hash[DATAPATH_HASH_SIZE];
         uint8_t peer_dh[32];           /* stands for the peer's node and DH key together: equal only where the pair keys are */
         uint64_t peer;                 /* enforcer's id of this token, for records */
+        uint32_t peer_number;          /* what the peer says it is, in 16 bits for the conntrack mark of its flows (ipc/marks.h); 0: none */
+        uint32_t reserved;
         DatapathPairKeys keys;         /* valid if verified and a token was asked about */
 } DatapathResolved;
 
@@ -149,6 +152,7 @@ typedef struct DatapathFlow {
 enum {
         DATAPATH_FLOW_TRANSLATED = 1 << 0, /* the peer saw another source address: NAT on the path */
         DATAPATH_FLOW_CLAIMED = 1 << 1,    /* peer identity not proven when this was decided */
+        DATAPATH_FLOW_LOG = 1 << 2,        /* accepted by a rule whose action is to log */
 };
 
 #define DATAPATH_FLOWS_MAX 64u

@@ -12,7 +12,7 @@
 #include <netinet/in.h>
 #include <stdint.h>
 
-#define HELPER_PROTOCOL_VERSION 1u
+#define HELPER_PROTOCOL_VERSION 2u
 #define HELPER_SOCKET_PATH "/run/trireme/helper.sock"
 #define ATTACH_SOCKET_PATH "/run/trireme/attach.sock"
 #define HELPER_UNIT_NAME_MAX 256 /* systemd's UNIT_NAME_MAX, NUL included */
@@ -36,7 +36,7 @@ typedef enum HelperType {
         HELPER_LOCAL_ACCEPT,    /* HelperLocal: two units of this host may talk; later SYNs are decided in the kernel */
         HELPER_LOCAL_FORGET,    /* HelperLocal(client or server, 0 = any) */
         HELPER_ATTACH_DONE,     /* HelperUnitRequest(unit, result, reason): answer to HELPER_ATTACH; releases the attach client */
-        HELPER_LIST_SOCKETS,    /* HelperUnitRequest(cgroup_id). data: HELPER_SOCKET each */
+        HELPER_LIST_SOCKETS,    /* HelperUnitRequest(cgroup_id of a unit in the maps). data: HELPER_SOCKET each */
         HELPER_CUT_SOCKET,      /* HelperSocket: SOCK_DESTROY; only if the socket's cgroup id is (or was) in the maps */
         HELPER_CUT_FLOW,        /* HelperSocket: the same by 5-tuple; only if its conntrack entry bears our mark */
         HELPER_START_SCOPE,     /* HelperScope with one pidfd attached: make the scope around that process, attached and closed */
@@ -189,6 +189,11 @@ typedef struct HelperSocket {
         uint16_t sport, dport;                     /* host order; s: local side */
         struct in6_addr saddr, daddr;              /* AF_INET: first four bytes */
         uint32_t cookie[2];
+        /* in data only: what its conntrack entry says, and who has the other end */
+        uint32_t mark;                             /* our bits (CTMARK_*), from the lowest on; 0: no entry, or not one of ours */
+        uint32_t client;                           /* 1: the entry was opened from this end */
+        uint32_t peer;                             /* both ends authorized here: index of the unit of the other end's socket, 0: not found */
+        uint32_t reserved2;
 } HelperSocket;
 
 typedef struct HelperScope {

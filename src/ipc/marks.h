@@ -40,7 +40,8 @@ enum {
 
 #define HANDSHAKE_MAGIC 0x54524901u /* first 4 bytes of a message, docs/protocol.md; big-endian */
 
-/* Bits 16-23 of a verdict; always sent with NF_ACCEPT. NF_DROP drops without a word. */
+/* Bits 16-23 of a verdict; always sent with NF_ACCEPT. NF_DROP drops without a word. Bits 0-15 name the unit, but those of CLIENT_AUTHORIZED and SERVER_AUTHORIZED
+ * the peer: its number goes into the conntrack mark, so that what the flow was authorized for can be judged again as long as it lives. */
 enum {
         VERDICT_PASS = 0,          /* let it through here, mark untouched. A denied SYN-ACK is passed to INPUT as a reset to our own client: refusing it would tell
                                     * the peer and leave the client waiting */
@@ -66,7 +67,7 @@ enum {
 #define CTMARK_SERVER_AUTHORIZED 0x8u
 #define CTMARK_CLIENT_STRANGER 0x3u     /* authorized by an ACL: no message ever repeats on this flow. Test "authorized" by its bit, not the field */
 #define CTMARK_SERVER_STRANGER 0xcu
-#define CTMARK_INDEX_SHIFT 4
+#define CTMARK_INDEX_SHIFT 4 /* on lo the client's index until INPUT has decided; of a flow with an identity elsewhere its peer number */
 
 /* ---- queues ---- */
 #define QUEUE_HANDSHAKE_FIRST 7340u /* 7340 .. 7343: handshakes, spread by CPU */

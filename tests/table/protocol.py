@@ -45,7 +45,7 @@ class Helper:
         self.serial = 0
         self.events = []
         self.fds = []
-        self.sock.send(struct.pack("=IIII", HELLO, 0, 1, 0))
+        self.sock.send(struct.pack("=IIII", HELLO, 0, 2, 0))
         self.receive()
 
     def receive(self):

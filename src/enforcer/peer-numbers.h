@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* What remote peers said they are, and by which key or certificate, by numbers small enough for the conntrack mark: so the kernel itself remembers for each live flow what it was authorized for, and
+ * a change of policy can judge it again. Equal ones have one number. Kept in a file, because flows outlive this process. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "enforcer/peer.h"
+#include "policy/tags.h"
+#include "util/macro.h"
+
+#define PEER_NUMBERS_MAX 16384u /* some hundred bytes each. Who finds no room has 0: his flows are cut by the next change that concerns their unit */
+
+typedef struct PeerNumbers PeerNumbers;
+
+/* path: the file, made if need be; NULL: none. Numbers that were handed out before are known again. -ENOMEM, or what the file says. */
+_must_use_ int peer_numbers_new(const char *path, PeerNumbers **ret);
+PeerNumbers *peer_numbers_free(PeerNumbers *n);
+DEFINE_CLEANUP(PeerNumbers *, peer_numbers_free);
+
+/* The number for a verified peer, in the file before it is handed out; 0: no room, or it cannot be kept. */
+uint32_t peer_numbers_get(PeerNumbers *n, const Peer *peer);
+/* NULL: no such number, or revoked. Borrowed. */
+const TagSet *peer_numbers_find(const PeerNumbers *n, uint32_t number, uint16_t *ret_families);
+
+/* As in peer.h. */
+void peer_numbers_revoke(PeerNumbers *n, const uint8_t certificate[static CRYPTO_HASH_SIZE]);
+void peer_numbers_revoke_unknown(PeerNumbers *n, const Keys *keys);
