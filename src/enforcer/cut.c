@@ -173,7 +173,7 @@ static bool still_allowed(const Manager *m, const DatapathFlow *f) {
 
         if (!u || (!peer && f->peer_unit == 0)) /* gone, or a stranger's: the kernel's own sets decided about those */
                 return true;
-        return peer ? may_talk(u, server, &peer->tags, peer->families, f->dport) : allowed_locally(u, other, server, f->dport);
+        return peer ? peer->verified && may_talk(u, server, &peer->tags, peer->families, f->dport) : allowed_locally(u, other, server, f->dport);
 }
 
 void cut_late(Manager *m, const DatapathFlow *f) {
