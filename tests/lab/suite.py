@@ -8,6 +8,8 @@ A case is a function whose name is the sentence it proves. Its parameters name t
     foreign  Trireme with another PSK
     plain    no Trireme at all
     solo     Trireme with no key configured, on its own
+    pki      nginx as on web, and no key but what the case gives it
+    node     neither a key nor anything labelled
 
 Machines boot when first wanted. Those of a case that failed are thrown away, so that the next case starts from fresh ones.
 """
@@ -26,7 +28,7 @@ import host
 import roots
 from machine import Failure, Machine
 
-MODULES = ["cases_identity", "cases_tags", "cases_strangers", "cases_sockets", "cases_units", "cases_input", "cases_tools", "cases_failures", "cases_holes"]
+MODULES = ["cases_identity", "cases_tags", "cases_strangers", "cases_sockets", "cases_units", "cases_input", "cases_tools", "cases_failures", "cases_holes", "cases_keys"]
 DROP_IN = "[X-Trireme]\nTriremeLabels=app=web\n"
 
 
@@ -50,6 +52,7 @@ class Lab:
         self.plans = {
             "web": (11, product, [key] + nginx), "peer": (12, product, [key]), "foreign": (13, product, [other]),
             "plain": (14, [root], []), "solo": (15, product, []),
+            "pki": (16, product, nginx), "node": (17, product, []),
         }
         self.work = work
 
@@ -145,6 +148,7 @@ def options():
     parser = argparse.ArgumentParser(description="Runs the lab on one Debian suite.")
     parser.add_argument("--suite", choices=roots.SUITES, default="bookworm")
     parser.add_argument("--qemu", action="store_true", help="the core cases on a stock Debian kernel under qemu")
+    parser.add_argument("--module", action="append", choices=MODULES, help="run only the cases of this module")
     parser.add_argument("--only", default="", help="run only the cases whose sentence contains this")
     parser.add_argument("--seconds", type=int, default=600, help="time for the whole suite")
     parser.add_argument("--results", help="write the counts to this file")
@@ -170,7 +174,7 @@ def main():
             from qemu import QemuLab
             run_cases(QemuLab(arguments.suite, root, layer, work), report, ["cases_kernel"], deadline)
         else:
-            run_cases(Lab(arguments.suite, root, layer, work), report, MODULES, deadline)
+            run_cases(Lab(arguments.suite, root, layer, work), report, arguments.module or MODULES, deadline)
     except host.Broken as broken:
         report.result("failed", "the lab works", str(broken))
     host.say("%s: %s" % (report.suite, report.counts))
