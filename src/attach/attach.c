@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* trireme-attach: run by trireme-attach@UNIT.service, ahead of the first process of UNIT. Asks the helper to attach that unit and waits; its exit
- * status lets PID 1 start the unit or not. Which unit, the helper sees from the control group. --stop: the unit has ended. */
+ * status lets PID 1 start the unit or not. Which unit, the helper sees from the control group. */
 #include <errno.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -14,8 +13,8 @@
 
 #define TIMEOUT_SEC 25 /* longer than the helper's own, shorter than the unit's */
 
-static int helper_ask(AttachAction action, AttachReply *ret) {
-        const AttachRequest request = { .version = ATTACH_PROTOCOL_VERSION, .action = action };
+static int helper_ask(AttachReply *ret) {
+        const AttachRequest request = { .version = ATTACH_PROTOCOL_VERSION };
         const struct sockaddr_un sa = { .sun_family = AF_UNIX, .sun_path = ATTACH_SOCKET_PATH };
         const struct timeval timeout = { .tv_sec = TIMEOUT_SEC };
         _cleanup_close_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
@@ -35,16 +34,15 @@ static int helper_ask(AttachAction action, AttachReply *ret) {
 }
 
 int main(int argc, char **argv) {
-        bool stop = argc == 2 && streq(argv[1], "--stop");
         AttachReply reply;
         int k;
 
         log_setup("trireme-attach");
-        if (argc > 1 && !stop) {
-                log_error("usage: %s [--stop]", argv[0]);
+        if (argc > 1) {
+                log_error("usage: %s", argv[0]);
                 return EXIT_FAILURE;
         }
-        k = helper_ask(stop ? ATTACH_STOP : ATTACH_START, &reply);
+        k = helper_ask(&reply);
         if (k < 0) {
                 log_error_errno(k, "The helper does not answer (see systemctl status trireme-helper trireme)");
                 return EXIT_FAILURE;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* "Inactive" is believed only of the life it is about: an attach comes before the unit's first change of state, so until the unit was seen active, or its attach unit was
- * stopped, that word is about its last life. */
+/* "Inactive" is believed only of the life it is about: an attach comes before the unit's first change of state. While PID 1 has a job for a unit that was attached and
+ * not seen active since, its start is still to come; without a job that start was given up. PID 1 announces no change then, so such units are asked about. */
 #include "enforcer/end.h"
 
 #include <errno.h>
@@ -42,7 +42,7 @@ static void on_released(Link *l, const LinkMessage *msg, int result, void *userd
 }
 
 static void release(Manager *m, Unit *u) {
-        int r = helper_release(m, u->info.cgroup_id, u->index, 0, on_released);
+        int r = helper_release(m, u->name, u->info.cgroup_id, u->index, 0, on_released);
 
         if (r < 0 && r != -ENOTCONN)
                 log_error_errno(r, "Cannot ask the helper to release %s", u->name);
@@ -56,12 +56,19 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
                 if (u->remnant) {
                         release(m, u);
                         left = true;
+                } else if (u->fresh && !u->attach_waits) {
+                        enforce_check(m, u->name);
+                        left = true;
                 }
         if (m->listed && !m->loads) /* before, a unit may yet turn up that bears one of these ids */
                 strays_release(m);
         if (left || m->strays.n > 0)
                 arm_timer(m);
         return 0;
+}
+
+void end_watch(Manager *m) {
+        arm_timer(m);
 }
 
 int end_start_timer(Manager *m) {
@@ -105,8 +112,8 @@ static void on_let_go(Link *l, const LinkMessage *msg, int result, void *userdat
                 log_error_errno(result, "The helper cannot let a unit go that is not labelled");
 }
 
-void end_release_stranger(Manager *m, uint64_t cgroup_id) {
-        int r = helper_release(m, cgroup_id, 0, HELPER_RELEASE_UNLABELLED, on_let_go);
+void end_release_stranger(Manager *m, const char *unit, uint64_t cgroup_id) {
+        int r = helper_release(m, unit, cgroup_id, 0, HELPER_RELEASE_UNLABELLED, on_let_go);
 
         if (r < 0 && r != -ENOTCONN)
                 log_error_errno(r, "Cannot ask the helper to release a unit that is not labelled");
@@ -115,13 +122,13 @@ void end_release_stranger(Manager *m, uint64_t cgroup_id) {
 void end_unlabelled(Manager *m, Unit *u) {
         log_info("%s is no longer labelled", u->name);
         bus_emit_detached(m, u->name, "unlabelled");
-        end_release_stranger(m, u->info.cgroup_id);
+        end_release_stranger(m, u->name, u->info.cgroup_id);
         datapath_forget(m, DATAPATH_FORGET_DECISIONS, 0);
         unit_forget(m, u);
 }
 
 static void unit_ended(Manager *m, Unit *u, const HelperUnit *info) {
-        if (!u || u->fresh)
+        if (!u || (u->fresh && (info->flags & HELPER_UNIT_JOB)))
                 return;
         u->info.active = info->active;
         end_unit(m, u, info->result[0] ? info->result : (info->flags & HELPER_UNIT_FAILED) ? "failed" : "inactive");
@@ -166,14 +173,12 @@ static void on_unit(Link *l, const LinkMessage *msg, int result, void *userdata)
 }
 
 /* "Removed" is also said of every unit in a daemon-reload, and an attach unit can be stopped by hand: ask what the unit does. */
-void enforce_check(Manager *m, const char *unit, bool detached) {
+void enforce_check(Manager *m, const char *unit) {
         Unit *u = units_find(&m->units, unit);
         int r;
 
         if (!u)
                 return;
-        if (detached)
-                u->fresh = false;
         r = helper_request(m, HELPER_GET_UNIT, unit, 0, on_unit, (void *) (uintptr_t) u->index);
         if (r < 0 && r != -ENOTCONN)
                 log_error_errno(r, "Cannot ask the helper about %s", unit);

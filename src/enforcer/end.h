@@ -12,6 +12,7 @@ void end_unit(Manager *m, Unit *u, const char *cause);
 /* Its settings are gone: let go at once, with its sockets. */
 void end_unlabelled(Manager *m, Unit *u);
 /* A cgroup id in the maps that is no Unit: the generator hooked a unit that turns out not to be labelled. */
-void end_release_stranger(Manager *m, uint64_t cgroup_id);
+void end_watch(Manager *m);                                  /* a unit was attached: see that it starts */
+void end_release_stranger(Manager *m, const char *unit, uint64_t cgroup_id);
 
 _must_use_ int end_start_timer(Manager *m);

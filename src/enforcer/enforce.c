@@ -323,6 +323,8 @@ static int unit_get(Manager *m, const HelperUnit *info, bool attach, Unit **ret)
         u->info = *info;
         u->listing = m->units.listing;
         u->fresh = attach;
+        if (attach)
+                end_watch(m);
         u->attach_waits = u->attach_waits || attach;
         u->found_running = found_running;
         *ret = u;
@@ -335,7 +337,7 @@ static void unlabelled(Manager *m, const HelperUnit *info, bool attach) {
         if (u)
                 end_unlabelled(m, u);
         else if (attach || (info->flags & HELPER_UNIT_ATTACHED))
-                end_release_stranger(m, info->cgroup_id);
+                end_release_stranger(m, info->unit, info->cgroup_id);
         if (attach)
                 helper_attach_done(m, info->unit, 0, "");
 }

@@ -13,7 +13,7 @@ void enforce_evaluate(Manager *m, const HelperUnit *info, bool attach);
 void enforce_loaded(Manager *m, const HelperUnit *info, LoadResult *result, void *userdata); /* a load_done_t: the second half of that */
 /* What the helper tells. */
 void enforce_event(Manager *m, const HelperUnit *info);                 /* its state changed */
-void enforce_check(Manager *m, const char *unit, bool detached);        /* it may have ended; detached: its attach unit has */
+void enforce_check(Manager *m, const char *unit);                       /* it may have ended */
 void enforce_listed(Manager *m);                                        /* all loaded units were told: who was not among them is gone */
 
 _must_use_ int enforce_set_mode(Manager *m, Unit *u, UnitMode mode);    /* DEFAULT ends the override. -EINVAL: denied for its settings */

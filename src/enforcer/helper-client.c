@@ -72,9 +72,10 @@ int helper_close(Manager *m, const Unit *u, link_answer_t answer) {
         return helper_send(m, &request, sizeof(request), HELPER_CLOSE_UNIT, answer, index_to_pointer(u->index));
 }
 
-int helper_release(Manager *m, uint64_t cgroup_id, uint32_t index, uint32_t flags, link_answer_t answer) {
+int helper_release(Manager *m, const char *unit, uint64_t cgroup_id, uint32_t index, uint32_t flags, link_answer_t answer) {
         HelperUnitRequest request = { .cgroup_id = cgroup_id, .index = index, .flags = flags };
 
+        (void) snprintf(request.unit, sizeof(request.unit), "%s", unit);
         return helper_send(m, &request, sizeof(request), HELPER_RELEASE_UNIT, answer, index_to_pointer(index));
 }
 
@@ -193,8 +194,7 @@ static void helper_unit_event(Manager *m, const HelperUnit *info) {
                 enforce_evaluate(m, info, true);
                 break;
         case HELPER_UNIT_GONE:
-        case HELPER_DETACH:
-                enforce_check(m, info->unit, info->header.type == HELPER_DETACH);
+                enforce_check(m, info->unit);
                 break;
         default:
                 enforce_event(m, info);
@@ -212,7 +212,6 @@ static void on_message(Link *l, const LinkMessage *msg, void *userdata) {
         case HELPER_UNIT:
         case HELPER_UNIT_GONE:
         case HELPER_ATTACH:
-        case HELPER_DETACH:
                 if (msg->len == sizeof(HelperUnit) && m->helper_ready)
                         helper_unit_event(m, (const HelperUnit *) msg->header);
                 break;

@@ -13,7 +13,7 @@ _must_use_ int helper_client_start(Manager *m, int fd); /* fd: connected socket 
 /* userdata of an answer that concerns a unit is its index (units_find_index()), never a pointer: the unit may be gone by then. */
 _must_use_ int helper_enforce(Manager *m, const Unit *u, link_answer_t answer);
 _must_use_ int helper_close(Manager *m, const Unit *u, link_answer_t answer);
-_must_use_ int helper_release(Manager *m, uint64_t cgroup_id, uint32_t index, uint32_t flags, link_answer_t answer); /* flags: 0 or HELPER_RELEASE_UNLABELLED */
+_must_use_ int helper_release(Manager *m, const char *unit, uint64_t cgroup_id, uint32_t index, uint32_t flags, link_answer_t answer); /* flags: 0 or HELPER_RELEASE_UNLABELLED */
 void helper_attach_done(Manager *m, const char *unit, int result, const char *reason);
 void helper_local_accept(Manager *m, uint32_t client, uint32_t server, uint16_t port);
 void helper_local_forget(Manager *m, uint32_t index);

@@ -234,6 +234,7 @@ static void what_units_left_while_there_was_no_enforcer_is_released_and_its_inde
 
 static void an_ended_unit_is_closed_at_once_and_released_when_its_last_socket_is_gone(void **state) {
         HelperUnit active = make_unit("a.service", 77, HELPER_ACTIVE, HELPER_UNIT_ATTACHED), ended = make_unit("a.service", 0, HELPER_INACTIVE, 0);
+        HelperUnit about_to_start = make_unit("a.service", 0, HELPER_INACTIVE, HELPER_UNIT_JOB);
         World *w = *state;
         uint32_t index;
 
@@ -243,7 +244,7 @@ static void an_ended_unit_is_closed_at_once_and_released_when_its_last_socket_is
         world_attach(w, "a.service", 77);
         index = units_find(&w->m->units, "a.service")->index;
         world_forget(w);
-        helper_event(w, HELPER_UNIT, &ended); /* about the life before: it was not seen active yet */
+        helper_event(w, HELPER_UNIT, &about_to_start);
         world_settle(w);
         assert_non_null(units_find(&w->m->units, "a.service"));
         helper_event(w, HELPER_UNIT, &active);
@@ -262,6 +263,20 @@ static void an_ended_unit_is_closed_at_once_and_released_when_its_last_socket_is
         assert_null(units_find_index(&w->m->units, index));
         assert_int_equal(w->m->units.n_units, 0);
         assert_string_equal(units_find_former(&w->m->units, index)->name, "a.service");
+}
+
+static void a_unit_whose_start_was_given_up_is_let_go(void **state) {
+        HelperUnit given_up = make_unit("a.service", 77, HELPER_INACTIVE, HELPER_UNIT_ATTACHED);
+        World *w = *state;
+
+        w->texts[0][0] = "a.service";
+        w->texts[0][1] = "[X-Trireme]\nTriremeLabels=app=web\n";
+        world_start(w, WORLD_PSK);
+        world_attach(w, "a.service", 77);
+        helper_event(w, HELPER_UNIT, &given_up);
+        world_settle(w);
+        assert_null(units_find(&w->m->units, "a.service"));
+        assert_string_equal(world_asked(w, HELPER_RELEASE_UNIT, 0)->unit.unit, "a.service");
 }
 
 static void what_an_earlier_life_left_is_judged_again_when_the_unit_lives_again(void **state) {
@@ -410,6 +425,7 @@ int main(void) {
                 TEST(a_profile_number_that_another_unit_uses_is_not_added_to),
                 TEST(an_access_list_that_the_kernel_refuses_closes_its_unit),
                 TEST(what_units_left_while_there_was_no_enforcer_is_released_and_its_index_not_used),
+                TEST(a_unit_whose_start_was_given_up_is_let_go),
                 TEST(an_ended_unit_is_closed_at_once_and_released_when_its_last_socket_is_gone),
                 TEST(what_an_earlier_life_left_is_judged_again_when_the_unit_lives_again),
                 TEST(changed_labels_make_a_new_token_and_everything_decided_is_forgotten),

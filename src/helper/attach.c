@@ -4,6 +4,7 @@
  * that goes into the table as "closed" now is the id that the unit's sockets will bear. */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -17,6 +18,7 @@
 #include "util/log.h"
 
 #define ATTACH_TIMEOUT (20 * USEC_PER_SEC)
+#define ENDING_POLL (10 * USEC_PER_MSEC)
 #define ATTACH_CGROUP "/trireme-attach@" /* Slice=-.slice, see the unit file */
 
 #ifndef SO_PEERPIDFD
@@ -29,10 +31,11 @@ struct Attach {
         int fd;
         int pidfd;                /* of the client; -1 where the kernel does not give it */
         pid_t pid;
-        sd_event_source *io, *timer;
+        sd_event_source *io, *timer, *again;
         bool asked;               /* PID 1 is being asked: the object must stay until it has answered */
         bool gone;
         bool announced;           /* its unit is closed in the table, and unit below is complete */
+        bool prepared;            /* the control group is the one that the coming start will take */
         char name[HELPER_UNIT_NAME_MAX];
         HelperUnit unit;
 };
@@ -40,6 +43,7 @@ struct Attach {
 static void attach_close(Attach *a) {
         a->io = sd_event_source_disable_unref(a->io);
         a->timer = sd_event_source_disable_unref(a->timer);
+        a->again = sd_event_source_disable_unref(a->again);
         closep(&a->fd);
         closep(&a->pidfd);
         a->fd = a->pidfd = -1;
@@ -96,23 +100,44 @@ static int client_identify(Attach *a) {
 
 /* ---- the file that the unit's assertion looks for ---- */
 
-static int attached_file(const Manager *m, const char *unit, bool there) {
+/* It is there from the end of an attach that prepared a start until the next attach begins or that life is over, so that no start passes that was not
+ * prepared: PID 1 may merge a start into an attach that still met the life before. It holds the cgroup id, so that the end of one life does not take away
+ * what the next one has made. */
+static int attached_write(const Manager *m, const char *unit, uint64_t cgroup_id) {
         _cleanup_close_ int dir = open(m->options.attached_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-        int fd;
+        _cleanup_close_ int fd = -1;
 
         if (dir < 0)
                 return -errno;
-        if (!there)
-                return unlinkat(dir, unit, 0) < 0 && errno != ENOENT ? -errno : 0;
-        fd = openat(dir, unit, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644); /* again, after a restart: opening 0444 would need a capability */
+        fd = openat(dir, unit, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
         if (fd < 0)
                 return -errno;
-        close(fd);
-        return 0;
+        return dprintf(fd, "%" PRIu64 "\n", cgroup_id) < 0 ? -errno : 0;
+}
+
+static int attached_remove(const Manager *m, const char *unit) {
+        _cleanup_close_ int dir = open(m->options.attached_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+        if (dir < 0)
+                return -errno;
+        return unlinkat(dir, unit, 0) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+void attach_forget(const Manager *m, const char *unit, uint64_t cgroup_id) {
+        _cleanup_close_ int dir = open(m->options.attached_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        _cleanup_close_ int fd = dir < 0 ? -1 : openat(dir, unit, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+        char text[32] = "";
+        int k;
+
+        if (fd < 0 || read(fd, text, sizeof(text) - 1) < 0 || strtoull(text, NULL, 10) != cgroup_id)
+                return;
+        k = attached_remove(m, unit);
+        if (k < 0)
+                log_warning_errno(k, "Cannot remove the file that says that %s is attached", unit);
 }
 
 static void attach_succeed(Attach *a) {
-        int k = attached_file(a->manager, a->name, true);
+        int k = a->prepared ? attached_write(a->manager, a->name, a->unit.cgroup_id) : 0;
 
         attach_answer(a, k, k < 0 ? "cannot make its file in /run/trireme/attached" : "");
 }
@@ -161,7 +186,8 @@ static int unit_close(Attach *a, const HelperUnit *unit) {
         int k = 0;
 
         a->unit = *unit;
-        if (!unit->cgroup[0] || unit->cgroup_id == 0) {
+        a->prepared = unit->active == HELPER_INACTIVE || unit->cgroup_id == 0;
+        if (a->prepared) {
                 k = cgroup_path_of_unit(unit->unit, unit->slice, a->unit.cgroup);
                 if (k >= 0)
                         k = cgroup_make(m->cgroup_root_fd, a->unit.cgroup, &a->unit.cgroup_id);
@@ -174,6 +200,22 @@ static int unit_close(Attach *a, const HelperUnit *unit) {
         return manager_close_cgroup(m, a->unit.cgroup_id, a->unit.level, 0, false);
 }
 
+static void attach_start(Attach *a);
+
+static int on_again(sd_event_source *s, uint64_t usec, void *userdata) {
+        attach_start(userdata);
+        return 0;
+}
+
+static int attach_again(Attach *a) {
+        int k;
+
+        if (!a->again)
+                return sd_event_add_time_relative(a->manager->event, &a->again, CLOCK_BOOTTIME, ENDING_POLL, 0, on_again, a);
+        k = sd_event_source_set_time_relative(a->again, ENDING_POLL);
+        return k < 0 ? k : sd_event_source_set_enabled(a->again, SD_EVENT_ONESHOT);
+}
+
 static void on_unit(int error, const HelperUnit *unit, const UnitPaths *paths, void *userdata) {
         Attach *a = userdata;
 
@@ -184,6 +226,11 @@ static void on_unit(int error, const HelperUnit *unit, const UnitPaths *paths, v
         }
         if (error >= 0 && !streq(unit->unit, a->name))
                 error = -ENOENT; /* an alias: the generator names units by their own name */
+        if (error >= 0 && unit->active == HELPER_DEACTIVATING) { /* its next start gets another control group than the one that is just being left */
+                error = attach_again(a);
+                if (error >= 0)
+                        return;
+        }
         if (error >= 0)
                 error = unit_close(a, unit);
         if (error < 0) {
@@ -198,23 +245,15 @@ static void on_unit(int error, const HelperUnit *unit, const UnitPaths *paths, v
 }
 
 static void attach_start(Attach *a) {
-        int k = pid1_get_unit(a->manager->pid1, a->name, on_unit, a);
+        int k = attached_remove(a->manager, a->name);
+
+        if (k >= 0)
+                k = pid1_get_unit(a->manager->pid1, a->name, on_unit, a);
 
         if (k < 0)
-                attach_answer(a, k, "PID 1 cannot be asked");
+                attach_answer(a, k, "PID 1 cannot be asked, or its file in /run/trireme/attached cannot be removed");
         else
                 a->asked = true;
-}
-
-static void attach_stop(Attach *a) {
-        HelperUnit event = { .header.type = HELPER_DETACH };
-        int k = attached_file(a->manager, a->name, false);
-
-        memcpy(event.unit, a->name, sizeof(event.unit));
-        if (connection_ready(a->manager))
-                connection_send(a->manager, &event, sizeof(event), NULL, 0);
-        log_info("%s: its attach unit was stopped", a->name);
-        attach_answer(a, k, "");
 }
 
 static int on_timeout(sd_event_source *s, uint64_t usec, void *userdata) {
@@ -256,15 +295,11 @@ static int on_client(sd_event_source *s, int fd, uint32_t revents, void *userdat
                 attach_close(a);
                 return 0;
         }
-        log_info("Process %d asks: %s %s", (int) a->pid, n == sizeof(request) && request.action == ATTACH_STOP ? "detach" : "attach", a->name);
+        log_info("Process %d asks: attach %s", (int) a->pid, a->name);
         if (n != sizeof(request) || request.version != ATTACH_PROTOCOL_VERSION)
                 attach_answer(a, -EPROTO, "the attach program is of another version");
-        else if (request.action == ATTACH_START)
-                attach_start(a);
-        else if (request.action == ATTACH_STOP)
-                attach_stop(a);
         else
-                attach_answer(a, -EPROTO, "unknown action");
+                attach_start(a);
         return 0;
 }
 

@@ -46,6 +46,8 @@ static int release_unit(Manager *m, const void *request, int fd) {
                 if (k != 0)
                         return k < 0 ? k : -EBUSY;
         }
+        if (r->unit[0])
+                attach_forget(m, r->unit, r->cgroup_id);
         return table_remove_unit(m->table, r->cgroup_id);
 }
 

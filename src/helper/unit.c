@@ -227,6 +227,16 @@ static int on_network_namespace(UnitQuery *q, sd_bus_message *m) {
         return k;
 }
 
+static int on_job(UnitQuery *q, sd_bus_message *m) {
+        const char *path;
+        uint32_t id;
+        int k = sd_bus_message_read(m, "v", "(uo)", &id, &path);
+
+        if (k >= 0 && id != 0)
+                q->unit.flags |= HELPER_UNIT_JOB;
+        return k;
+}
+
 static int on_listen(UnitQuery *q, sd_bus_message *m) {
         const char *type, *address;
         int k = sd_bus_message_enter_container(m, 'v', "a(ss)");
@@ -255,6 +265,7 @@ static const Property properties[] = {
         { "LoadState", ANY, on_load_state },
         { "FragmentPath", ANY, on_fragment },
         { "DropInPaths", ANY, on_drop_ins },
+        { "Job", ANY, on_job }, /* ahead of ActiveState: "no job" and then "inactive" cannot be a start that was just over */
         { "ActiveState", ANY, on_active_state },
         { "InvocationID", ANY, on_invocation_id },
         { "Triggers", ANY, on_triggers },

@@ -8,11 +8,9 @@
 
 #define ATTACH_PROTOCOL_VERSION 1u
 
-typedef enum AttachAction { ATTACH_START = 1, ATTACH_STOP } AttachAction;
-
 typedef struct AttachRequest {
         uint32_t version;
-        uint32_t action; /* AttachAction */
+        uint32_t reserved;
 } AttachRequest;
 
 typedef struct AttachReply {

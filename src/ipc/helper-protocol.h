@@ -28,7 +28,7 @@ typedef enum HelperType {
         HELPER_OPEN_UNIT_FILES, /* HelperRequest(unit). data: HELPER_UNIT_FILES with descriptors attached (fragment first, then drop-ins in PID 1's order) */
         HELPER_CLOSE_UNIT,      /* HelperUnitRequest(unit): put the unit's present cgroup id into the maps as closed (or turn it back to closed) */
         HELPER_ENFORCE_UNIT,    /* HelperUnitRequest: index, flags, profile for a cgroup id that is in the maps */
-        HELPER_RELEASE_UNIT,    /* HelperUnitRequest(cgroup_id): remove from the maps; -EBUSY while a socket bears the id, unless flags is HELPER_RELEASE_UNLABELLED */
+        HELPER_RELEASE_UNIT,    /* HelperUnitRequest(cgroup_id, unit): remove from the maps; -EBUSY while a socket bears the id, unless flags is HELPER_RELEASE_UNLABELLED */
         HELPER_ACL_ADD,         /* HelperAcl: one entry of a profile */
         HELPER_PROFILE_REMOVE,  /* HelperAcl(profile): all entries of a profile; -EBUSY while a unit uses it */
         HELPER_NETWORK_ADD,     /* HelperNetwork */
@@ -53,7 +53,6 @@ typedef enum HelperType {
         HELPER_UNIT_GONE,       /* HelperUnit(unit): event, unloaded or no longer there */
         HELPER_UNIT_FILES,      /* HelperUnitFiles + descriptors */
         HELPER_ATTACH,          /* HelperUnit: event, an attach client waits; the cgroup id is in the maps as closed */
-        HELPER_DETACH,          /* HelperUnit(unit): event, the attach unit was stopped */
         HELPER_RELOADED,        /* HelperReply: event, daemon-reload finished */
         HELPER_SOCKET,          /* HelperSocket */
         HELPER_STATE,           /* HelperState: data, and an event whenever it changed */
@@ -100,6 +99,7 @@ typedef enum HelperUnitFlags {
         HELPER_UNIT_TOO_DEEP = 1 << 2,       /* below HELPER_LEVEL_MAX */
         HELPER_UNIT_FOREIGN_LISTENER = 1 << 3, /* socket unit whose listener is not in its cgroup */
         HELPER_UNIT_FAILED = 1 << 4,         /* ActiveState=failed */
+        HELPER_UNIT_JOB = 1 << 5,            /* PID 1 has a job for it: an inactive one is about to start */
 } HelperUnitFlags;
 
 typedef struct HelperUnit {
