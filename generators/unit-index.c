@@ -30,7 +30,8 @@ static void closedirp(DIR **d) {
  * would be a circle. The enforcer reports them. */
 static const char *const own_units[] = {
         "trireme.service", "trireme-helper.service", "trireme-datapath.service", "trireme-keygen.service", "trireme-attach@.service",
-        "trireme-table.socket", "trireme-helper.socket", "trireme-attach.socket", "trireme-datapath.socket", "trireme.slice", "trireme-run-.scope",
+        "trireme-inspect.service", "trireme-verify.service", "trireme-credentials.service", "trireme-table.socket", "trireme-helper.socket", "trireme-attach.socket",
+        "trireme-datapath.socket", "trireme-inspect.socket", "trireme-verify.socket", "trireme-credentials.socket", "trireme.slice", "trireme-run-.scope",
         "-.slice", "init.scope",
         "systemd-journald.service", "systemd-journald.socket", "systemd-journald-dev-log.socket", "systemd-remount-fs.service", "systemd-sysusers.service",
 };
@@ -157,8 +158,6 @@ static int index_fragment(UnitIndex *index, int dir_fd, const char *directory, c
         ssize_t n;
         int r;
 
-        if (streq(e->d_name, "soft-reboot.target")) /* of the same version, 254, and always installed: a generator cannot ask */
-                index->restart_mode = true;
         if (!unit_name_is_labellable(e->d_name) || !strchr(e->d_name, '.'))
                 return 0;
         r = name_set_add(&index->fragments, e->d_name, "");

@@ -10,7 +10,6 @@ typedef struct UnitIndex {
         NameSet labelled;  /* drop-in names with a [X-Trireme] section */
         NameSet aliases;   /* alias -> unit, of services */
         NameSet triggers;  /* socket drop-in name -> service that it triggers, where Service= or Sockets= says so */
-        bool restart_mode; /* systemd knows RestartMode= */
         char *buf;         /* the file under scan */
         size_t buf_size;
 } UnitIndex;
