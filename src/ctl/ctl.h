@@ -34,6 +34,7 @@ typedef struct Options {
         uint32_t lines;                 /* flows */
         uint64_t usec;                  /* disarm: for how long */
         bool runtime;                   /* label */
+        bool encrypt;                   /* key new */
 } Options;
 
 /* argv[0] is the verb's own name. */
@@ -49,4 +50,6 @@ int verb_label(const Options *o, int argc, char **argv);
 int verb_disarm(const Options *o, int argc, char **argv);
 int verb_arm(const Options *o, int argc, char **argv);
 int verb_reload(const Options *o, int argc, char **argv);
+int verb_key(const Options *o, int argc, char **argv);
+int verb_ca(const Options *o, int argc, char **argv);
 int verb_policy(const Options *o, int argc, char **argv);

@@ -33,6 +33,8 @@ static const Verb verbs[] = {
         { "run", 1, -1, verb_run, "run --label=K=V... [--] COMMAND...     Run a command with labels" },
         { "label", 2, -1, verb_label, "label UNIT K=V...                      Write a drop-in with labels" },
         { "policy", 1, -1, verb_policy, "policy eval|check ...                  Judge by rules, or look for faults, without a daemon" },
+        { "key", 1, -1, verb_key, "key new|show|rotate ...                Make, show and change keys" },
+        { "ca", 2, -1, verb_ca, "ca init|issue|revoke DIRECTORY ...     A small certification authority" },
         { "disarm", 0, 0, verb_disarm, "disarm [--for=TIME]                    Let everything pass" },
         { "arm", 0, 0, verb_arm, "arm                                    Enforce again" },
         { "reload", 0, 0, verb_reload, "reload                                 Read configuration and units again" },
@@ -40,7 +42,7 @@ static const Verb verbs[] = {
 
 enum {
         ARG_VERSION = 256, ARG_JSON, ARG_NO_PAGER, ARG_NO_LEGEND, ARG_NO_ASK_PASSWORD, ARG_LABEL, ARG_FROM, ARG_TO, ARG_PORT, ARG_DENIED, ARG_FOR,
-        ARG_RUNTIME, ARG_POLICY, ARG_NAME, ARG_RULE, ARG_DIRECTION, ARG_TAGS,
+        ARG_RUNTIME, ARG_ENCRYPT, ARG_POLICY, ARG_NAME, ARG_RULE, ARG_DIRECTION, ARG_TAGS,
 };
 
 static const struct option long_options[] = {
@@ -50,7 +52,7 @@ static const struct option long_options[] = {
         { "machine", required_argument, NULL, 'M' }, { "label", required_argument, NULL, ARG_LABEL }, { "from", required_argument, NULL, ARG_FROM },
         { "to", required_argument, NULL, ARG_TO }, { "port", required_argument, NULL, ARG_PORT }, { "follow", no_argument, NULL, 'f' },
         { "denied", no_argument, NULL, ARG_DENIED }, { "lines", required_argument, NULL, 'n' }, { "for", required_argument, NULL, ARG_FOR },
-        { "runtime", no_argument, NULL, ARG_RUNTIME }, { "policy", required_argument, NULL, ARG_POLICY }, { "name", required_argument, NULL, ARG_NAME },
+        { "runtime", no_argument, NULL, ARG_RUNTIME }, { "encrypt", no_argument, NULL, ARG_ENCRYPT }, { "policy", required_argument, NULL, ARG_POLICY }, { "name", required_argument, NULL, ARG_NAME },
         { "rule", required_argument, NULL, ARG_RULE }, { "direction", required_argument, NULL, ARG_DIRECTION }, { "tags", required_argument, NULL, ARG_TAGS },
         {},
 };
@@ -69,14 +71,15 @@ static int usage(void) {
                "     --no-ask-password    Do not ask for passwords\n"
                "  -H --host=[USER@]HOST   Ask a host over ssh\n"
                "  -M --machine=CONTAINER  Ask a local container\n"
-               "     --label=KEY=VALUE    run: a label of the command\n"
+               "     --label=KEY=VALUE    run: a label of the command; ca issue: one that the node's units may have\n"
                "     --from=WHO --to=WHO  explain: a unit, or \"KEY=VALUE ...\"\n"
                "     --port=PORT/PROTO    explain, policy eval: the server's port\n"
                "  -f --follow             flows: go on as they come\n"
                "     --denied             flows: only what was denied, or would have been\n"
                "  -n --lines=N            flows: the last N (default 100)\n"
-               "     --for=TIME           disarm: arm again after this time\n"
+               "     --for=TIME           disarm: arm again after this time; ca: how long it is valid\n"
                "     --runtime            label: until the next boot only\n"
+               "     --encrypt            key new: with systemd-creds, into /etc/credstore.encrypted\n"
                "     --rule='CLAUSE ...' --policy=FILE --name=NAME --direction=accept|connect --tags='KEY=VALUE ...'\n"
                "                          policy eval: which rules, which way, over which tags\n"
                "\nExit status: 0 done or allowed, 1 failed, 3 denied (explain, policy eval); run: that of the command.\n");
@@ -137,6 +140,7 @@ static int parse_option(Options *o, int c) {
         case 'n': return parse_lines(optarg, &o->lines);
         case ARG_FOR: return parse_span(optarg, &o->usec);
         case ARG_RUNTIME: o->runtime = true; return 0;
+        case ARG_ENCRYPT: o->encrypt = true; return 0;
         case ARG_POLICY: o->policy = optarg; return 0;
         case ARG_NAME: o->policy_name = optarg; return 0;
         case ARG_RULE: return list_add(&o->rules, optarg);

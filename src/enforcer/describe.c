@@ -5,6 +5,8 @@
 #include <jansson.h>
 #include <stdio.h>
 
+#include "enforcer/describe-keys.h"
+
 #include "enforcer/identity.h"
 
 static const char *const datapath_counter_names[_DATAPATH_COUNTER_MAX] = {
@@ -195,10 +197,11 @@ int describe_manager(const Manager *m, char **ret) {
         json_t *o;
 
         /* "o" takes the references also when packing fails */
-        o = json_pack("{s:s s:s s:b s:I s:s s:b s:s s:s s:s s:{s:b s:b} s:b s:o s:o}", "version", TRIREME_VERSION, "hostname", m->hostname, "armed", until == 0,
+        o = json_pack("{s:s s:s s:b s:I s:s s:b s:s s:s s:s s:{s:b s:b} s:b s:I s:o s:o s:o}", "version", TRIREME_VERSION, "hostname", m->hostname, "armed", until == 0,
                       "disarmed_until_usec", until == USEC_INFINITY ? (json_int_t) -1 : (json_int_t) until, "key_mode", key_mode_to_string(m->keys->mode),
                       "key_is_group_secret", m->keys->mode == KEY_PSK, "key_fault", m->keys->fault ?: "", "config_fault", m->config_fault ?: "", "policies_fault", m->policies_fault ?: "",
                       "connected", "helper", (int) m->helper_ready, "datapath", (int) m->datapath_ready, "native_queue", (int) m->helper_state.native_queue,
+                      "clock_behind_sec", (json_int_t) m->clock_behind_sec, "key", describe_keys(m->keys),
                       "counters", counters_to_json(m), "units", units_to_json(m));
         return json_to_text(o, ret);
 }

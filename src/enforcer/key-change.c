@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -203,20 +204,33 @@ void key_change_stop(Manager *m) {
 
 /* ---- the first ones, and time ---- */
 
+/* Tokens and certificates have wall clock dates: a clock that lost its way is the first thing to look at when they are refused. */
+static void note_clock(Manager *m) {
+        int64_t now = now_sec(), behind = m->clock_seen_sec - now > CERTIFICATE_SKEW_SEC ? m->clock_seen_sec - now : 0;
+
+        if (behind > 0 && m->clock_behind_sec == 0)
+                log_warning("The wall clock is %" PRIi64 " s behind what it was before; peers may refuse our tokens, and we theirs", behind);
+        m->clock_behind_sec = behind;
+        m->clock_seen_sec = MAX(m->clock_seen_sec, now);
+}
+
 int key_change_start(Manager *m) {
         _cleanup_close_ int directory = open_directory(m->credentials);
         int r = keys_from(m, directory, &m->keys);
 
         if (r < 0)
                 return log_error_errno(r, "Cannot make the node's keys");
+        note_clock(m);
         if (m->keys->fault)
                 log_error("No usable key, so every unit is denied: %s", m->keys->fault);
         return m->keys->mode == KEY_PKI ? verify_client_start(m, -1) : 0;
 }
 
 void key_change_tick(Manager *m) {
-        int r = keys_rotate_dh(m->keys, clock_boottime_usec());
+        int r;
 
+        note_clock(m);
+        r = keys_rotate_dh(m->keys, clock_boottime_usec());
         if (r < 0)
                 log_error_errno(r, "Cannot make a new Diffie-Hellman key, keeping the old one");
         r = keys_judge(m->keys, now_sec());
@@ -227,4 +241,5 @@ void key_change_tick(Manager *m) {
                 enforce_refresh_all(m);
         } else
                 enforce_refresh_tokens(m);
+        manager_update_status(m);
 }

@@ -332,7 +332,7 @@ void manager_update_status(Manager *m) {
                           m->helper_state.disarmed_until_usec ? "DISARMED, everything passes. " : "", n, n_denied,
                           m->config_fault ? "; configuration faulty" : "",
                           m->policies_fault ? "; policies faulty" : "", m->keys->fault ? "; no usable key: " : "",
-                          m->keys->fault ?: "", m->helper_ready ? "" : "; waiting for the helper",
+                          m->keys->fault ?: m->clock_behind_sec ? "; THE CLOCK WENT BACK, tokens may be refused" : "", m->helper_ready ? "" : "; waiting for the helper",
                           m->datapath_ready ? "" : "; waiting for the datapath");
 }
 

@@ -63,6 +63,8 @@ typedef struct Manager {
         char *policies_fault;            /* not NULL: the files there cannot be used now, this is why */
         Keys *keys;
         KeyFetch *key_fetches;
+        int64_t clock_seen_sec;          /* the latest wall clock */
+        int64_t clock_behind_sec;        /* so far is it behind that now; 0: no further than clocks may differ */
         Certificates *certificates;
         Peers *peers;
         PeerNumbers *numbers;

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "ipc/credentials-protocol.h"
+#include "util/base64.h"
 #include "util/fd.h"
 #include "util/log.h"
 #include "util/macro.h"
@@ -20,7 +21,7 @@
 #define CREDSTORE "/etc/credstore"
 #define PSK_NAME "trireme.psk"
 #define PSK_SIZE 32u
-#define PSK_TEXT_SIZE 45u /* base64 of 32 bytes, and a newline */
+#define PSK_TEXT_SIZE BASE64_SIZE(PSK_SIZE) /* a newline where the NUL is */
 
 /* Where systemd looks for LoadCredential= without a path: systemd.exec(5). In the first four secrets lie open. */
 #define OPEN_STORES 4u
@@ -48,21 +49,6 @@ static int key_exists(void) {
         return 0;
 }
 
-static void base64(const unsigned char in[static PSK_SIZE], char ret[static PSK_TEXT_SIZE]) {
-        static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-        char *p = ret;
-
-        for (size_t i = 0; i < PSK_SIZE; i += 3) {
-                unsigned v = (unsigned) in[i] << 16 | (unsigned) in[i + 1] << 8 | (i + 2 < PSK_SIZE ? in[i + 2] : 0u);
-
-                *p++ = digits[v >> 18];
-                *p++ = digits[v >> 12 & 63];
-                *p++ = digits[v >> 6 & 63];
-                *p++ = i + 2 < PSK_SIZE ? digits[v & 63] : '=';
-        }
-        *p = '\n';
-}
-
 /* All of it or nothing, and never over a key that came in between: the file gets its name when it is complete and on the disk. */
 static int psk_make(void) {
         _cleanup_close_ int dir_fd = -1, fd = -1;
@@ -80,7 +66,8 @@ static int psk_make(void) {
                 return log_error_errno(errno, "Cannot create a file in " CREDSTORE);
         if (getrandom(psk, sizeof(psk), 0) != (ssize_t) sizeof(psk))
                 return log_error_errno(errno, "Cannot get random bytes");
-        base64(psk, text);
+        base64_encode(psk, sizeof(psk), text);
+        text[PSK_TEXT_SIZE - 1] = '\n';
         n = write(fd, text, sizeof(text));
         explicit_bzero(psk, sizeof(psk));
         explicit_bzero(text, sizeof(text));

@@ -102,6 +102,30 @@ int constraint_parse(const char *uri, uint8_t depth, Constraint *ret) {
         return 0;
 }
 
+int constraint_to_uri(const char *label, char **ret) {
+        static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~:/@=";
+        _cleanup_free_ char *uri = malloc(strlen(SCHEME) + 3 * strlen(label) + 1);
+        Constraint c;
+        char *p;
+        int r;
+
+        if (!uri)
+                return -ENOMEM;
+        p = stpcpy(uri, SCHEME);
+        for (; *label; label++)
+                if (strchr(plain, *label) || (*label == '*' && !label[1]))
+                        *p++ = *label;
+                else
+                        p += sprintf(p, "%%%02X", (unsigned char) *label);
+        *p = '\0';
+        r = constraint_parse(uri, 0, &c);
+        if (r < 0)
+                return r;
+        constraint_done(&c);
+        *ret = TAKE_PTR(uri);
+        return 0;
+}
+
 static int constraints_add(Constraints *c, const CertificateName *name, const char *text) {
         int r;
 

@@ -33,6 +33,9 @@ _must_use_ int constraints_from_certificate(const CertificateInfo *info, Constra
 _must_use_ int constraint_parse(const char *uri, uint8_t depth, Constraint *ret);
 void constraint_done(Constraint *c);
 
+/* The URI for a label as people write it: "app=web", "env=dev*", "*". -EINVAL: it is none; -ENOMEM. */
+_must_use_ int constraint_to_uri(const char *label, char **ret);
+
 typedef enum ConstraintFault {
         CONSTRAINT_OK,
         CONSTRAINT_NO_TAGS,             /* the certificate allows no label at all */
