@@ -10,6 +10,7 @@
 #include "enforcer/enforce.h"
 #include "enforcer/helper-client.h"
 #include "enforcer/identity.h"
+#include "enforcer/record.h"
 #include "enforcer/run-labels.h"
 #include "util/log.h"
 
@@ -127,9 +128,18 @@ void end_unlabelled(Manager *m, Unit *u) {
         unit_forget(m, u);
 }
 
+/* Of its present life: it has started, or its start was given up. */
+static void unit_seen(Manager *m, Unit *u) {
+        u->fresh = false;
+        if (u->unrecorded)
+                record_settings(m, u);
+        u->unrecorded = false;
+}
+
 static void unit_ended(Manager *m, Unit *u, const HelperUnit *info) {
         if (!u || (u->fresh && (info->flags & HELPER_UNIT_JOB)))
                 return;
+        unit_seen(m, u);
         u->info.active = info->active;
         end_unit(m, u, info->result[0] ? info->result : (info->flags & HELPER_UNIT_FAILED) ? "failed" : "inactive");
 }
@@ -147,7 +157,7 @@ void enforce_event(Manager *m, const HelperUnit *info) {
                         enforce_evaluate(m, info, false);
                 return;
         }
-        u->fresh = false;
+        unit_seen(m, u);
         again = ((u->info.flags ^ info->flags) & ENFORCE_FLAGS_THAT_DENY) || (info->cgroup_id && info->cgroup_id != u->info.cgroup_id);
         if (again) {
                 enforce_evaluate(m, info, false);

@@ -86,7 +86,10 @@ static int unit_choose_state(Manager *m, Unit *u, Denial *denial) {
                 return r;
         if (!was_denied || !old_text || !streq(old_text, u->reason_text)) {
                 log_warning("%s is denied everything: %s", u->name, u->reason_text);
-                record_settings(m, u);
+                if (u->fresh)
+                        u->unrecorded = true; /* systemctl status shows what was logged since the unit's start, which is still to come */
+                else
+                        record_settings(m, u);
         }
         return 0;
 }

@@ -72,6 +72,7 @@ static void a_local_question_is_answered_and_the_kernel_is_told(void **state) {
 }
 
 static void a_unit_with_bad_settings_starts_but_is_denied_everything_and_says_why(void **state) {
+        HelperUnit active = make_unit("a.service", 77, HELPER_ACTIVE, HELPER_UNIT_ATTACHED);
         const HelperMessage *enforce, *record;
         World *w = *state;
 
@@ -84,6 +85,9 @@ static void a_unit_with_bad_settings_starts_but_is_denied_everything_and_says_wh
         assert_int_equal(enforce->unit.flags, REQUEST_UNIT_CLOSED);
         assert_int_equal(world_asked(w, HELPER_ATTACH_DONE, 0)->unit.result, 0);
         assert_int_equal(world_told(w, DATAPATH_UNIT, 0)->unit.token_len, 0);
+        assert_null(world_asked(w, HELPER_RECORD, 0)); /* systemctl status shows what comes after the start */
+        helper_event(w, HELPER_UNIT, &active);
+        world_settle(w);
         record = world_asked(w, HELPER_RECORD, 0);
         assert_non_null(record);
         assert_int_equal(record->record.kind, HELPER_RECORD_SETTINGS);

@@ -37,6 +37,7 @@ typedef struct Unit {
         uint32_t index;
         bool remnant;
         bool fresh;                    /* attached, not seen active since: "inactive" is still about its last life */
+        bool unrecorded;               /* denied everything while it was fresh: to be recorded when it has started */
         bool attach_waits;             /* an attach client waits for the answer */
         bool closing;                  /* being put into the maps; only then it can be enforced */
         bool announced;                /* UnitAttached was sent */
