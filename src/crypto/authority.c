@@ -10,7 +10,6 @@
 #define SERIAL_BITS 127 /* positive, and within the 20 bytes of RFC 5280 */
 
 DEFINE_CLEANUP(X509_EXTENSION *, X509_EXTENSION_free);
-DEFINE_CLEANUP(X509_NAME *, X509_NAME_free);
 DEFINE_CLEANUP(X509_REVOKED *, X509_REVOKED_free);
 
 char *secret_free(char *s) {
