@@ -7,6 +7,7 @@
 #include "enforcer/bus.h"
 #include "enforcer/datapath-client.h"
 #include "enforcer/enforce.h"
+#include "enforcer/identity-plugins.h"
 #include "util/log.h"
 
 static void *index_to_pointer(uint32_t index) {
@@ -47,6 +48,12 @@ int helper_request(Manager *m, HelperType type, const char *unit, uint64_t usec,
                 return -ENAMETOOLONG;
         strcpy(request.unit, unit);
         return helper_send(m, &request, sizeof(request), type, answer, userdata);
+}
+
+int helper_run_plugin(Manager *m, const HelperPlugin *plugin, link_answer_t answer, void *userdata) {
+        HelperPlugin request = *plugin;
+
+        return helper_send(m, &request, sizeof(request), HELPER_RUN_PLUGIN, answer, userdata);
 }
 
 static HelperUnitRequest unit_request(const Unit *u) {
@@ -183,6 +190,7 @@ static void helper_hello(Manager *m, const HelperHello *hello) {
         profiles_send(m);
         if (helper_request(m, HELPER_GET_STATE, "", 0, on_state, NULL) < 0)
                 log_warning("Cannot ask the helper for its state");
+        plugins_list(m);
         helper_list_units(m);
         manager_set_ready(m);
         bus_emit_changed(m, "Connected");

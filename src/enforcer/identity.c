@@ -9,6 +9,7 @@
 #include "enforcer/enforce.h"
 #include "enforcer/helper-client.h"
 #include "enforcer/identity-tags.h"
+#include "enforcer/run-labels.h"
 #include "util/log.h"
 
 /* Wrappers execute their program within milliseconds of a start, and nothing tells when. Later a look a minute finds what changed. */
@@ -22,6 +23,7 @@ struct Identity {
         usec_t delay_usec;
         bool asking, again;
         IdentityFacts facts;
+        UnitPlugins plugins;
 };
 
 /* ---- asking the helper ---- */
@@ -34,14 +36,14 @@ typedef struct Query {
 } Query;
 
 /* A socket unit is who the service is that it starts. */
-static const char *unit_to_ask(const HelperUnit *info) {
+const char *identity_unit_to_ask(const HelperUnit *info) {
         const char *dot = strrchr(info->triggers, '.');
 
         return dot && streq(dot, ".service") && !strstr(info->triggers, "@.") ? info->triggers : info->unit;
 }
 
 bool identity_can_ask(const HelperUnit *info) {
-        const char *dot = strrchr(unit_to_ask(info), '.');
+        const char *dot = strrchr(identity_unit_to_ask(info), '.');
 
         return dot && (streq(dot, ".service") || streq(dot, ".scope"));
 }
@@ -111,7 +113,7 @@ int identity_ask(Manager *m, const HelperUnit *info, identity_answer_t answer, v
         q->manager = m;
         q->answer = answer;
         q->userdata = userdata;
-        r = helper_request(m, HELPER_GET_IDENTITY, unit_to_ask(info), 0, on_answer, q);
+        r = helper_request(m, HELPER_GET_IDENTITY, identity_unit_to_ask(info), 0, on_answer, q);
         if (r >= 0)
                 TAKE_PTR(q);
         return r;
@@ -174,6 +176,11 @@ void identity_event(Manager *m, Unit *u) {
                 return;
         u->identity->delay_usec = LOOK_FIRST_USEC;
         look(u->identity);
+        plugins_run(m, u);
+}
+
+UnitPlugins *identity_plugins(Unit *u) {
+        return &u->identity->plugins;
 }
 
 /* ---- what is kept ---- */
@@ -218,8 +225,16 @@ Identity *identity_free(Identity *i) {
         if (!i)
                 return NULL;
         sd_event_source_disable_unref(i->timer);
+        unit_plugins_done(&i->plugins);
         free(i);
         return NULL;
+}
+
+/* What triremectl run is about to become has no tags of triremectl's: when they were taken back, connections that it has made by then would be cut. */
+static bool is_waiting_child(const Unit *u, const IdentityFile *process) {
+        const char *name = process->known && process->path_known ? strrchr(process->path, '/') : NULL;
+
+        return name && streq(name, "/triremectl") && startswith(u->name, RUN_UNIT_PREFIX);
 }
 
 int identity_set(Manager *m, Unit *u, const IdentityFacts *facts) {
@@ -236,19 +251,25 @@ int identity_set(Manager *m, Unit *u, const IdentityFacts *facts) {
         }
         if (facts) {
                 *fresh = *facts;
+                if (is_waiting_child(u, &fresh->process))
+                        fresh->process = (IdentityFile) {};
                 file_inherit(&fresh->process, &u->identity->facts.process);
                 file_inherit(&fresh->start, &u->identity->facts.start);
                 file_take_hash(m, &fresh->process);
                 file_take_hash(m, &fresh->start);
         }
         u->identity->facts = *fresh;
-        if (is_new && identity_can_ask(&u->info))
+        if (is_new && identity_can_ask(&u->info)) {
                 look_later(u->identity);
+                plugins_run(m, u);
+        }
         return 0;
 }
 
 int identity_tags(Manager *m, const HelperUnit *info, const Identity *i, TagSet *ret, uint16_t *ret_families) {
-        return identity_tags_make(m, info, i ? &i->facts : NULL, ret, ret_families);
+        int r = identity_tags_make(m, info, i ? &i->facts : NULL, ret, ret_families);
+
+        return r < 0 ? r : plugins_tags(m, i ? &i->plugins : NULL, ret, ret_families);
 }
 
 static bool file_is(const IdentityFile *f, const FileKey *key) {

@@ -6,6 +6,7 @@
  * in no tag and its family is not announced, so a rule that needs it does not hold. */
 
 #include "enforcer/identity-files.h"
+#include "enforcer/identity-plugins.h"
 #include "enforcer/manager.h"
 
 #define IDENTITY_VERITY_MAX 160u
@@ -33,6 +34,9 @@ Identity *identity_free(Identity *i);
 typedef void (*identity_answer_t)(Manager *m, int result, const IdentityFacts *facts, void *userdata);
 _must_use_ int identity_ask(Manager *m, const HelperUnit *info, identity_answer_t answer, void *userdata);
 bool identity_can_ask(const HelperUnit *info); /* a slice executes nothing */
+
+const char *identity_unit_to_ask(const HelperUnit *info); /* of a socket unit: the service */
+UnitPlugins *identity_plugins(Unit *u);                   /* u->identity is not NULL */
 
 /* facts NULL: nothing is known. Keeps what is still true of the same process and file, and looks at the process from now on. */
 _must_use_ int identity_set(Manager *m, Unit *u, const IdentityFacts *facts);

@@ -18,6 +18,7 @@
 #include "enforcer/helper-client.h"
 #include "enforcer/identity.h"
 #include "enforcer/identity-names.h"
+#include "enforcer/identity-plugins.h"
 #include "enforcer/key-change.h"
 #include "enforcer/unit-token.h"
 #include "enforcer/verify-client.h"
@@ -249,6 +250,8 @@ int manager_new(const ManagerOptions *options, Manager **ret) {
         if (r >= 0)
                 r = identity_names_new(&m->identity_names);
         if (r >= 0)
+                r = plugins_new(m, &m->plugins);
+        if (r >= 0)
                 r = helper_client_start(m, options->helper_fd);
         if (r >= 0)
                 r = datapath_client_start(m, options->datapath_fd);
@@ -283,6 +286,7 @@ Manager *manager_free(Manager *m) {
         file_cache_free(m->files);
         identity_files_free(m->identity_files);
         identity_names_free(m->identity_names);
+        plugins_free(m->plugins);
         flow_log_done(&m->flows);
         keys_free(m->keys);
         config_done(&m->config);
@@ -376,6 +380,7 @@ int manager_reload(Manager *m, char **ret_text) {
                 datapath_forget(m, DATAPATH_FORGET_DECISIONS, 0);
                 helper_local_forget(m, 0);
                 enforce_refresh_all(m);
+                plugins_list(m);
                 helper_list_units(m);
         }
         (void) sd_notify(false, "READY=1");

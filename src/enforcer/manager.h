@@ -30,6 +30,7 @@ typedef struct IdentityFiles IdentityFiles;
 typedef struct IdentityNames IdentityNames;
 typedef struct KeyFetch KeyFetch;
 typedef struct Load Load;
+typedef struct Plugins Plugins;
 typedef struct PolkitQuery PolkitQuery;
 typedef struct Waiting Waiting;
 
@@ -81,6 +82,7 @@ typedef struct Manager {
         FileCache *files;
         IdentityFiles *identity_files;   /* executables */
         IdentityNames *identity_names;   /* users and groups */
+        Plugins *plugins;
         Load *loads;
         FlowLog flows;
         bool ready;

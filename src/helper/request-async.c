@@ -9,6 +9,7 @@
 
 #include "helper/cgroup.h"
 #include "helper/identity.h"
+#include "helper/plugin.h"
 #include "helper/process.h"
 #include "util/fd.h"
 #include "util/log.h"
@@ -28,6 +29,8 @@ typedef struct Later {
         uint64_t cgroup_id;
         char cgroup[HELPER_CGROUP_MAX];
         char scope[HELPER_UNIT_NAME_MAX];
+        /* RUN_PLUGIN */
+        char plugin[HELPER_PLUGIN_NAME_MAX];
 } Later;
 
 static Later *later_new(Manager *m, const HelperHeader *h) {
@@ -197,6 +200,54 @@ int request_get_identity(Manager *m, const HelperRequest *r) {
         int k = l ? pid1_get_unit_exec(m->pid1, r->unit, on_unit_identity, l) : -ENOMEM;
 
         if (k < 0 && l)
+                later_free(l);
+        return k;
+}
+
+/* ---- plug-ins ---- */
+
+static void on_plugin(int error, void *userdata) {
+        later_reply(userdata, error);
+}
+
+static int plugin_start(Later *l, const HelperUnit *unit) {
+        char path[PLUGIN_PATH_MAX], name[HELPER_UNIT_NAME_MAX], unit_text[HELPER_UNIT_NAME_MAX + 16], cgroup[HELPER_CGROUP_MAX + 16], pid[32];
+        const HelperPlugin data = { .header = { HELPER_PLUGIN, l->serial } };
+        _cleanup_close_ int in = -1, out = -1;
+        int fds[2], k = plugin_find(l->plugin, path);
+
+        if (k < 0)
+                return k;
+        if (pipe2(fds, O_CLOEXEC) < 0)
+                return -errno;
+        in = fds[0];
+        out = fds[1];
+        (void) snprintf(name, sizeof(name), "trireme-metadata-%s-%llx-%x.service", l->plugin, (unsigned long long) l->connection, l->serial);
+        (void) snprintf(unit_text, sizeof(unit_text), "TRIREME_UNIT=%s", unit->unit);
+        (void) snprintf(cgroup, sizeof(cgroup), "TRIREME_CGROUP=%s", unit->cgroup);
+        (void) snprintf(pid, sizeof(pid), "TRIREME_MAIN_PID=%u", unit->main_pid);
+        k = pid1_start_plugin(l->manager->pid1, name, &(PluginStart) { .path = path, .unit = unit_text, .cgroup = cgroup, .main_pid = pid, .stdout_fd = out }, on_plugin, l);
+        if (k >= 0 && later_wanted(l))
+                connection_send(l->manager, &data, sizeof(data), &in, 1);
+        return k;
+}
+
+static void on_plugin_unit(int error, const HelperUnit *unit, const UnitPaths *paths, void *userdata) {
+        int k = error < 0 ? error : plugin_start(userdata, unit);
+
+        if (k < 0)
+                later_reply(userdata, k);
+}
+
+int request_run_plugin(Manager *m, const HelperPlugin *r) {
+        Later *l = later_new(m, &r->header);
+        int k;
+
+        if (!l)
+                return -ENOMEM;
+        strcpy(l->plugin, r->name);
+        k = pid1_get_unit(m->pid1, r->unit, on_plugin_unit, l);
+        if (k < 0)
                 later_free(l);
         return k;
 }

@@ -10,5 +10,6 @@ _must_use_ int request_list_units(Manager *m, const HelperRequest *r);
 _must_use_ int request_get_unit(Manager *m, const HelperRequest *r);
 _must_use_ int request_open_unit_files(Manager *m, const HelperRequest *r);
 _must_use_ int request_get_identity(Manager *m, const HelperRequest *r);
+_must_use_ int request_run_plugin(Manager *m, const HelperPlugin *r);
 _must_use_ int request_close_unit(Manager *m, const HelperUnitRequest *r);
 _must_use_ int request_start_scope(Manager *m, const HelperScope *r, int pidfd);

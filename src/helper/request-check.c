@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "helper/cgroup.h"
+#include "helper/plugin.h"
 #include "helper/table.h"
 #include "ipc/record.h"
 
@@ -102,6 +103,12 @@ static int check_scope(const void *packet) {
         return s->reserved == 0 ? 0 : -EINVAL;
 }
 
+static int check_plugin(const void *packet) {
+        const HelperPlugin *p = packet;
+
+        return unit_valid(p->unit, true) && memchr(p->name, '\0', sizeof(p->name)) && plugin_name_is_valid(p->name) ? 0 : -EINVAL;
+}
+
 static int check_options(const void *packet) {
         const HelperOptions *o = packet;
         const TableOptions options = { .mark_mask = o->conntrack_mark_mask };
@@ -142,6 +149,8 @@ static const struct {
         [HELPER_ARM] = { { "arm", sizeof(HelperRequest), 0, false }, check_request },
         [HELPER_SET_OPTIONS] = { { "set-options", sizeof(HelperOptions), 0, false }, check_options },
         [HELPER_GET_STATE] = { { "get-state", sizeof(HelperRequest), 0, true }, check_request },
+        [HELPER_LIST_PLUGINS] = { { "list-plugins", sizeof(HelperRequest), 0, true }, check_request },
+        [HELPER_RUN_PLUGIN] = { { "run-plugin", sizeof(HelperPlugin), 0, false }, check_plugin },
         [HELPER_GET_IDENTITY] = { { "get-identity", sizeof(HelperRequest), 0, true }, check_request },
         [HELPER_LIST_CGROUPS] = { { "list-cgroups", sizeof(HelperRequest), 0, false }, check_request },
         [HELPER_RECORD] = { { "record", sizeof(HelperRecord), 0, true }, check_record },

@@ -9,6 +9,7 @@
 
 #include "helper/cgroup.h"
 #include "helper/manager.h"
+#include "helper/plugin.h"
 #include "helper/request-async.h"
 #include "helper/sockets.h"
 #include "ipc/record.h"
@@ -312,6 +313,24 @@ static int start_scope(Manager *m, const void *request, int fd) {
         return later(request_start_scope(m, request, fd));
 }
 
+static int list_plugins(Manager *m, const void *request, int fd) {
+        const HelperRequest *r = request;
+        char names[PLUGINS_MAX][HELPER_PLUGIN_NAME_MAX];
+        size_t n = plugin_list(names);
+
+        for (size_t i = 0; i < n; i++) {
+                HelperPlugin data = { .header = { HELPER_PLUGIN, r->header.serial } };
+
+                strcpy(data.name, names[i]);
+                connection_send(m, &data, sizeof(data), NULL, 0);
+        }
+        return 0;
+}
+
+static int run_plugin(Manager *m, const void *request, int fd) {
+        return later(request_run_plugin(m, request));
+}
+
 static int get_identity(Manager *m, const void *request, int fd) {
         return later(request_get_identity(m, request));
 }
@@ -338,6 +357,8 @@ static int (*const handlers[_HELPER_TYPE_MAX])(Manager *m, const void *request, 
         [HELPER_ARM] = arm,
         [HELPER_SET_OPTIONS] = set_options,
         [HELPER_GET_STATE] = get_state,
+        [HELPER_LIST_PLUGINS] = list_plugins,
+        [HELPER_RUN_PLUGIN] = run_plugin,
         [HELPER_GET_IDENTITY] = get_identity,
         [HELPER_LIST_CGROUPS] = list_cgroups,
         [HELPER_RECORD] = record,

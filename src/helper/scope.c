@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Transient scopes around a process that waits to be attached. */
+/* Transient units: scopes around a process that waits to be attached, and services that run a plug-in. */
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -15,6 +15,7 @@ struct ScopeStart {
         int pidfd;             /* borrowed */
         uint32_t pid;
         bool by_pid;
+        const PluginStart *plugin; /* a service instead, borrowed until the start was sent; NULL: a scope */
         ScopeCallback callback;
         void *userdata;
         char name[HELPER_UNIT_NAME_MAX];
@@ -45,7 +46,7 @@ static int on_started(sd_bus_message *m, void *userdata, sd_bus_error *ret_error
         int k;
 
         s->slot = sd_bus_slot_unref(s->slot);
-        if (sd_bus_message_is_method_error(m, SD_BUS_ERROR_PROPERTY_READ_ONLY) && !s->by_pid) { /* PIDFDs= came with systemd 255 */
+        if (sd_bus_message_is_method_error(m, SD_BUS_ERROR_PROPERTY_READ_ONLY) && !s->by_pid && s->pidfd >= 0) { /* PIDFDs= came with systemd 255 */
                 s->by_pid = true;
                 k = scope_send(s);
         } else if (sd_bus_message_is_method_error(m, NULL)) {
@@ -78,6 +79,45 @@ int on_job_removed(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         return 0;
 }
 
+static int scope_properties(const ScopeStart *s, sd_bus_message *m) {
+        int k = sd_bus_message_append(m, "(sv)(sv)(sv)", "Description", "s", "Command run with Trireme labels", "Slice", "s", "trireme.slice", "CollectMode", "s",
+                                      "inactive-or-failed");
+
+        if (k < 0)
+                return k;
+        return s->by_pid ? sd_bus_message_append(m, "(sv)", "PIDs", "au", 1, s->pid) : sd_bus_message_append(m, "(sv)", "PIDFDs", "ah", 1, s->pidfd);
+}
+
+static int append_true(sd_bus_message *m, const char *const *names, size_t n) {
+        int k = 0;
+
+        for (size_t i = 0; k >= 0 && i < n; i++)
+                k = sd_bus_message_append(m, "(sv)", names[i], "b", true);
+        return k;
+}
+
+/* A plug-in is anybody's program: no right, no network, nothing to write to, a user of its own, and not for long. */
+static int plugin_properties(const PluginStart *p, sd_bus_message *m) {
+        static const char *const flags[] = { "DynamicUser", "PrivateNetwork", "PrivateDevices", "PrivateTmp", "NoNewPrivileges", "ProtectKernelTunables",
+                                             "ProtectKernelModules", "ProtectKernelLogs", "ProtectControlGroups", "ProtectClock", "ProtectHostname",
+                                             "RestrictRealtime", "RestrictSUIDSGID", "LockPersonality" };
+        int k = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)(sv)(sv)", "Description", "s", "Trireme plug-in", "Type", "s", "oneshot", "CollectMode", "s", "inactive-or-failed",
+                                      "ProtectSystem", "s", "strict", "ProtectHome", "s", "yes", "StandardInput", "s", "null");
+
+        if (k >= 0)
+                k = append_true(m, flags, ELEMENTSOF(flags));
+        if (k >= 0)
+                k = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)(sv)(sv)", "CapabilityBoundingSet", "t", UINT64_C(0), "TasksMax", "t", UINT64_C(32), "MemoryMax", "t",
+                                          UINT64_C(128) << 20, "LimitCORE", "t", UINT64_C(0), "TimeoutStartUSec", "t", PLUGIN_TIMEOUT_USEC, "RestrictNamespaces", "t", UINT64_C(0));
+        if (k >= 0)
+                k = sd_bus_message_append(m, "(sv)(sv)", "RestrictAddressFamilies", "(bas)", true, 1, "AF_UNIX", "SystemCallFilter", "(bas)", true, 1, "@system-service");
+        if (k >= 0)
+                k = sd_bus_message_append(m, "(sv)", "Environment", "as", 3, p->unit, p->cgroup, p->main_pid);
+        if (k >= 0)
+                k = sd_bus_message_append(m, "(sv)", "StandardOutputFileDescriptor", "h", p->stdout_fd);
+        return k < 0 ? k : sd_bus_message_append(m, "(sv)", "ExecStart", "a(sasb)", 1, p->path, 1, p->path, false);
+}
+
 static int scope_send(ScopeStart *s) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         int k = sd_bus_message_new_method_call(s->pid1->bus, &m, PID1_NAME, PID1_PATH, PID1_MANAGER, "StartTransientUnit");
@@ -87,10 +127,7 @@ static int scope_send(ScopeStart *s) {
         if (k >= 0)
                 k = sd_bus_message_open_container(m, 'a', "(sv)");
         if (k >= 0)
-                k = sd_bus_message_append(m, "(sv)(sv)(sv)", "Description", "s", "Command run with Trireme labels", "Slice", "s", "trireme.slice", "CollectMode", "s",
-                                          "inactive-or-failed");
-        if (k >= 0)
-                k = s->by_pid ? sd_bus_message_append(m, "(sv)", "PIDs", "au", 1, s->pid) : sd_bus_message_append(m, "(sv)", "PIDFDs", "ah", 1, s->pidfd);
+                k = s->plugin ? plugin_properties(s->plugin, m) : scope_properties(s, m);
         if (k >= 0)
                 k = sd_bus_message_close_container(m);
         if (k >= 0)
@@ -100,7 +137,7 @@ static int scope_send(ScopeStart *s) {
         return k;
 }
 
-int pid1_start_scope(Pid1 *p, const char *scope, int pidfd, uint32_t pid, ScopeCallback callback, void *userdata) {
+static int transient_start(Pid1 *p, const char *name, const ScopeStart *how) {
         ScopeStart *s;
         int k;
 
@@ -109,8 +146,9 @@ int pid1_start_scope(Pid1 *p, const char *scope, int pidfd, uint32_t pid, ScopeC
         s = calloc(1, sizeof(*s));
         if (!s)
                 return -ENOMEM;
-        *s = (ScopeStart) { .pid1 = p, .pidfd = pidfd, .pid = pid, .callback = callback, .userdata = userdata };
-        (void) snprintf(s->name, sizeof(s->name), "%s", scope);
+        *s = *how;
+        s->pid1 = p;
+        (void) snprintf(s->name, sizeof(s->name), "%s", name);
         k = scope_send(s);
         if (k < 0) {
                 free(s);
@@ -119,4 +157,12 @@ int pid1_start_scope(Pid1 *p, const char *scope, int pidfd, uint32_t pid, ScopeC
         s->next = p->scopes;
         p->scopes = s;
         return 0;
+}
+
+int pid1_start_scope(Pid1 *p, const char *scope, int pidfd, uint32_t pid, ScopeCallback callback, void *userdata) {
+        return transient_start(p, scope, &(ScopeStart) { .pidfd = pidfd, .pid = pid, .callback = callback, .userdata = userdata });
+}
+
+int pid1_start_plugin(Pid1 *p, const char *service, const PluginStart *plugin, ScopeCallback callback, void *userdata) {
+        return transient_start(p, service, &(ScopeStart) { .pidfd = -1, .plugin = plugin, .callback = callback, .userdata = userdata });
 }

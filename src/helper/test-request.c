@@ -20,6 +20,7 @@ typedef union Packet {
         HelperScope scope;
         HelperOptions options;
         HelperRecord record;
+        HelperPlugin plugin;
 } Packet;
 
 /* A good request of each type. */
@@ -64,6 +65,10 @@ static Packet good(uint32_t type) {
                 break;
         case HELPER_SET_OPTIONS:
                 p.options.conntrack_mark_mask = 0xfffff000;
+                break;
+        case HELPER_RUN_PLUGIN:
+                strcpy(p.plugin.unit, "a.service");
+                strcpy(p.plugin.name, "dmi");
                 break;
         case HELPER_RECORD:
                 p.record.kind = HELPER_RECORD_FLOW;

@@ -44,3 +44,12 @@ _must_use_ int pid1_get_unit_exec(Pid1 *p, const char *unit, UnitCallback callba
 _must_use_ int pid1_list_units(Pid1 *p, UnitListCallback callback, void *userdata); /* of the types that can be a processing unit */
 /* A transient scope in trireme.slice with one process, which pidfd names. */
 _must_use_ int pid1_start_scope(Pid1 *p, const char *scope, int pidfd, uint32_t pid, ScopeCallback callback, void *userdata);
+
+#define PLUGIN_TIMEOUT_USEC UINT64_C(10000000)
+typedef struct PluginStart {
+        const char *path;
+        const char *unit, *cgroup, *main_pid; /* "TRIREME_UNIT=..." and so on: its environment */
+        int stdout_fd;
+} PluginStart;
+/* A transient service; called back when it has ended: 0, or -ECANCELED (failed, or not in time). plugin is borrowed for the call. */
+_must_use_ int pid1_start_plugin(Pid1 *p, const char *service, const PluginStart *plugin, ScopeCallback callback, void *userdata);

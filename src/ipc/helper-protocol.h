@@ -47,6 +47,8 @@ typedef enum HelperType {
         HELPER_RECORD,          /* HelperRecord: one journal entry about a unit (ipc/record.h writes it). journalctl -u shows OBJECT_SYSTEMD_UNIT= of uid 0 only */
         HELPER_GET_IDENTITY,    /* HelperRequest(unit). data: HELPER_CREDENTIALS once, HELPER_EXECUTABLE up to twice */
         HELPER_LIST_CGROUPS,    /* HelperRequest. data: one HELPER_CGROUP each cgroup id in the maps */
+        HELPER_LIST_PLUGINS,    /* HelperRequest. data: one HELPER_PLUGIN each executable in metadata.d */
+        HELPER_RUN_PLUGIN,      /* HelperPlugin(name, unit): in a sandbox. data: HELPER_PLUGIN with the reading end of its standard output; the reply comes when it has ended */
         /* data and events, helper -> enforcer */
         HELPER_REPLY,           /* HelperReply */
         HELPER_UNIT,            /* HelperUnit: data, and an event (serial 0) whenever ActiveState or InvocationID changed */
@@ -57,6 +59,7 @@ typedef enum HelperType {
         HELPER_SOCKET,          /* HelperSocket */
         HELPER_STATE,           /* HelperState: data, and an event whenever it changed */
         HELPER_CREDENTIALS,     /* HelperCredentials */
+        HELPER_PLUGIN,          /* HelperPlugin */
         HELPER_EXECUTABLE,      /* HelperExecutable with one descriptor attached, a regular file open for reading */
         HELPER_CGROUP,          /* HelperCgroup */
         _HELPER_TYPE_MAX,
@@ -260,6 +263,13 @@ typedef struct HelperExecutable {
         uint32_t pid;
         char path[HELPER_PATH_MAX];              /* empty: not known */
 } HelperExecutable;
+
+#define HELPER_PLUGIN_NAME_MAX 32
+typedef struct HelperPlugin {
+        HelperHeader header;
+        char unit[HELPER_UNIT_NAME_MAX];         /* empty in a list */
+        char name[HELPER_PLUGIN_NAME_MAX];
+} HelperPlugin;
 
 typedef struct HelperOptions {
         HelperHeader header;

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* Runs the plug-ins for a unit, each by itself, and keeps what they print. One that fails costs its own tags only. */
+
+#include "enforcer/manager.h"
+
+#define PLUGINS_MAX 32u
+
+typedef struct Plugins Plugins;
+_must_use_ int plugins_new(Manager *m, Plugins **ret);
+Plugins *plugins_free(Plugins *p); /* after the link to the helper */
+
+void plugins_list(Manager *m);     /* which there are; then they run for every unit anew */
+
+/* What they said of one unit. */
+typedef struct UnitPlugin {
+        char name[HELPER_PLUGIN_NAME_MAX];
+        TagSet tags;
+        char *fault;               /* NULL: none */
+} UnitPlugin;
+
+typedef struct UnitPlugins {
+        UnitPlugin plugins[PLUGINS_MAX];
+        size_t n;
+        uint8_t invocation_id[16]; /* of the unit's life that they were run for */
+        bool run;
+} UnitPlugins;
+
+void unit_plugins_done(UnitPlugins *p);
+/* Runs them for a unit that is up, once in each of its lives. */
+void plugins_run(Manager *m, Unit *u);
+/* Adds what is known; the family is whole when each plug-in has ended. -E2BIG, -ENOMEM. */
+_must_use_ int plugins_tags(const Manager *m, const UnitPlugins *p, TagSet *tags, uint16_t *families);
