@@ -124,7 +124,7 @@ static void clocks_may_differ_by_two_minutes_and_no_more(void **state) {
 }
 
 static void a_crl_revokes_and_denies_when_it_is_out_of_date(void **state) {
-        _cleanup_(test_certificate_done) TestCertificate root = {}, other = {}, node = {}, good = {}, foreign = {};
+        _cleanup_(test_certificate_done) TestCertificate root = {}, node = {}, good = {}, foreign = {};
         _cleanup_(trust_store_freep) TrustStore *t = NULL;
         _cleanup_free_ char *serial = NULL, *crl = NULL;
         const char *fault;
