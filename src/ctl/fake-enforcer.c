@@ -17,11 +17,13 @@ static int units(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         int r = sd_bus_message_new_method_return(m, &reply);
 
         if (r >= 0)
-                r = sd_bus_message_append(reply, "a(sasssssto)", 2,
+                r = sd_bus_message_append(reply, "a(sasssssto)", 3,
                                           "nginx.service", 2, "app=web", "note=" NASTY, "enforce", "enforcing", "", "/system.slice/nginx.service", UINT64_C(4711),
                                           "/org/trireme/unit/nginx_2eservice",
                                           "bad.service", 0, "enforce", "denied", "bad-settings: x.conf:2: unknown key", "", UINT64_C(0),
-                                          "/org/trireme/unit/bad_2eservice");
+                                          "/org/trireme/unit/bad_2eservice",
+                                          "system-a\\x2db.slice", 0, "observe", "observing", "", "/system.slice/system-a\\x2db.slice", UINT64_C(4712),
+                                          "/org/trireme/unit/x");
         return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
 }
 

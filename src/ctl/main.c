@@ -3,6 +3,7 @@
 /* triremectl(1): options, and the verb that they are for. */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <locale.h>
 #include <stdio.h>
@@ -192,6 +193,27 @@ static int run_verb(Options *o, int argc, char **argv) {
         return verb->fn(o, argc + 1, argv);
 }
 
+/* With one of them closed, the next descriptor opened would take its number, and messages would go wherever that leads. */
+static int open_standard_streams(void) {
+        int fd;
+
+        do
+                fd = open("/dev/null", O_RDWR | O_CLOEXEC); /* closed again in the command of run, as the caller had it */
+        while (fd >= 0 && fd <= STDERR_FILENO);
+        if (fd > STDERR_FILENO)
+                close(fd);
+        return fd < 0 ? -errno : 0;
+}
+
+/* What printf() could not write shows only here. */
+static int finish(int code) {
+        if (fflush(stdout) == 0 && !ferror(stdout))
+                return code;
+        if (code != CTL_FAILED)
+                log_error("Cannot write all of the output.");
+        return CTL_FAILED;
+}
+
 int main(int argc, char **argv) {
         Options o = { .lines = FLOWS_DEFAULT, .usec = USEC_INFINITY };
         static char list[] = "list";
@@ -200,8 +222,10 @@ int main(int argc, char **argv) {
 
         (void) setlocale(LC_ALL, "");
         log_setup("triremectl");
+        if (open_standard_streams() < 0)
+                return CTL_FAILED;
         r = parse_options(&o, argc, argv, true);
         if (r != 0)
-                return r < 0 ? CTL_FAILED : CTL_OK;
-        return optind < argc ? run_verb(&o, argc - optind, argv + optind) : run_verb(&o, 1, default_argv);
+                return finish(r < 0 ? CTL_FAILED : CTL_OK);
+        return finish(optind < argc ? run_verb(&o, argc - optind, argv + optind) : run_verb(&o, 1, default_argv));
 }

@@ -16,6 +16,7 @@
 
 int unit_name_mangle(const char *name, char **ret) {
         static const char *const suffixes[] = { ".service", ".socket", ".slice", ".scope" };
+        static const char *const others[] = { ".timer", ".target", ".mount", ".automount", ".path", ".swap", ".device" };
         size_t n = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789:-_.\\@");
         const char *dot = strrchr(name, '.');
         bool suffixed = false;
@@ -29,6 +30,11 @@ int unit_name_mangle(const char *name, char **ret) {
                 log_error("Not a unit name: \"%s\"", escaped ?: "");
                 return -EINVAL;
         }
+        for (size_t i = 0; dot && i < ELEMENTSOF(others); i++)
+                if (streq(dot, others[i])) {
+                        log_error("\"%s\": only services, sockets, slices and scopes take part in connections", name);
+                        return -EINVAL;
+                }
         if (asprintf(&s, "%s%s", name, suffixed ? "" : ".service") < 0)
                 return log_error_errno(-ENOMEM, "Cannot read the unit name");
         *ret = s;

@@ -24,7 +24,7 @@ int print_json(const Options *o, const json_t *v) {
 }
 
 void print_text(const char *s) {
-        _cleanup_free_ char *escaped = s && *s ? text_escape(s) : NULL;
+        _cleanup_free_ char *escaped = s && *s ? text_printable(s) : NULL;
 
         fputs(escaped ?: "-", stdout);
 }
@@ -37,14 +37,14 @@ char *json_to_text(const json_t *v) {
         FILE *f;
 
         switch (json_typeof(v)) {
-        case JSON_STRING: return text_escape(json_string_value(v));
+        case JSON_STRING: return text_printable(json_string_value(v));
         case JSON_TRUE: return strdup("yes");
         case JSON_FALSE: return strdup("no");
         case JSON_NULL: return strdup("");
         case JSON_ARRAY: break;
         default:
                 raw = json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY);
-                return raw ? text_escape(raw) : NULL;
+                return raw ? text_printable(raw) : NULL;
         }
         f = open_memstream(&joined, &size);
         if (!f)
@@ -96,9 +96,12 @@ int print_table(const Options *o, const json_t *rows, const Column *columns, siz
         _cleanup_(scols_table_unrefp) struct libscols_table *t = scols_new_table();
         int r = t ? 0 : -ENOMEM;
 
-        for (size_t j = 0; r == 0 && j < n_columns; j++)
-                if (!scols_table_new_column(t, columns[j].title, columns[j].width, columns[j].truncate ? SCOLS_FL_TRUNC : 0))
+        for (size_t j = 0; r == 0 && j < n_columns; j++) {
+                struct libscols_column *column = scols_table_new_column(t, columns[j].title, columns[j].width, columns[j].truncate ? SCOLS_FL_TRUNC : 0);
+
+                if (!column || scols_column_set_safechars(column, "\\") < 0) /* it would escape our escapes again */
                         r = -ENOMEM;
+        }
         if (r == 0)
                 r = table_fill(t, rows, columns, n_columns);
         if (r < 0)

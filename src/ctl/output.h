@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* What triremectl prints: JSON in the mode asked for, tables, and lines. Text of others (tags, unit names) comes out escaped, so that it cannot drive the terminal. */
+/* What triremectl prints: JSON in the mode asked for, tables, and lines. Text of others (tags, unit names) comes out escaped, so that it
+ * cannot drive the terminal; backslashes stay, since tags are escaped by the enforcer and unit names by systemd. */
 
 #include <jansson.h>
 #include <sys/types.h>

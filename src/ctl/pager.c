@@ -11,14 +11,28 @@
 #include "ctl/output.h"
 #include "util/fd.h"
 
-/* $SYSTEMD_PAGER, $PAGER, less, more. A command line with arguments goes through the shell, as everywhere else. */
+#define PAGER_WORDS_MAX 15u
+
+/* Without a shell: this may run as root, with the environment of somebody who is not. */
+static void pager_exec_words(const char *command) {
+        char *words[PAGER_WORDS_MAX + 1] = {}, *state = NULL, *copy = strdup(command);
+        size_t n = 0;
+
+        for (char *word = copy ? strtok_r(copy, " \t", &state) : NULL; word && n < PAGER_WORDS_MAX; word = strtok_r(NULL, " \t", &state))
+                words[n++] = word;
+        if (n > 0)
+                execvp(words[0], words);
+        free(copy);
+}
+
+/* $SYSTEMD_PAGER, $PAGER, less, more: the first that is there. */
 static void pager_exec(void) {
         const char *pager = getenv("SYSTEMD_PAGER") ?: getenv("PAGER");
 
         setenv("LESS", getenv("SYSTEMD_LESS") ?: "FRSXMK", true);
         setenv("LESSSECURE", "1", true); /* it may run as root, for someone who may only look: no shell from within */
         if (pager)
-                execl("/bin/sh", "sh", "-c", pager, NULL);
+                pager_exec_words(pager);
         execlp("less", "less", NULL);
         execlp("more", "more", NULL);
         execlp("cat", "cat", NULL);

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Runs triremectl against a stand-in for the enforcer on a bus of its own."""
 
+import fcntl
 import json
 import os
 import pty
@@ -9,9 +10,11 @@ import re
 import select
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 import unittest
 
@@ -68,7 +71,7 @@ class Ctl(unittest.TestCase):
         out = self.ctl("list")
         self.assertRegex(out, r"UNIT +MODE +STATE +LABELS +REASON")
         self.assertRegex(out, r"nginx.service +enforce +enforcing +app=web")
-        self.assertIn("2 units listed.", out)
+        self.assertIn("3 units listed.", out)
         self.assertEqual(self.ctl(), out)
         out = self.ctl("list", "--no-legend")
         self.assertNotIn("UNIT", out)
@@ -175,6 +178,36 @@ class Ctl(unittest.TestCase):
             self.ctl(*args, status=1)
             self.assertNotEqual(self.err, "")
 
+    def test_output_that_cannot_be_written_is_a_failure(self):
+        for args in (("list",), ("status",), ("flows",), ("list", "--json=short"), ("--help",)):
+            with open("/dev/full", "w") as full:
+                result = subprocess.run([TRIREMECTL, *args], env=self.env, stdout=full, stderr=subprocess.PIPE, timeout=20, check=False)
+            self.assertEqual(result.returncode, 1, args)
+            self.assertEqual(result.stderr.decode().count("Cannot write"), 1, args)
+
+    def test_a_pager_that_is_not_there_loses_nothing(self):
+        for pager in ("no-such-pager", "no-such-pager -x", "", "cat", " ", "sed s/nginx/paged/"):
+            pid, fd = pty.fork()
+            if pid == 0:
+                os.execvpe(TRIREMECTL, [TRIREMECTL, "list"], {**self.env, "PAGER": pager, "PATH": "/usr/bin:/bin", "TERM": "linux"})
+            fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))  # room for all of it: no pager waits for a key
+            out = b""
+            while select.select([fd], [], [], 10)[0]:
+                try:
+                    out += os.read(fd, 4096)
+                except OSError:
+                    break
+            os.close(fd)  # should it still wait for one, it is hung up on
+            self.assertEqual(os.waitpid(pid, 0)[1], 0, (pager, out))
+            self.assertIn(b"paged.service" if pager.startswith("sed") else b"nginx.service", out, pager)
+
+    def test_a_name_that_systemd_escaped_is_shown_as_it_is(self):
+        self.assertIn(r"system-a\x2db.slice", self.ctl("list"))
+
+    def test_units_that_cannot_be_labelled_are_named_so(self):
+        self.ctl("status", "x.timer", status=1)
+        self.assertIn("only services, sockets, slices and scopes", self.err)
+
     def test_help_and_version(self):
         self.assertIn("Verbs:", self.ctl("--help"))
         self.assertIn("Verbs:", self.ctl("list", "-h"))
@@ -201,6 +234,20 @@ class Ctl(unittest.TestCase):
         self.assertEqual(os.read(r, 10), b"x\n")
         os.close(r)
         os.close(w)
+
+    def test_run_keeps_closed_streams_closed_and_starts_nothing_that_was_refused(self):
+        def close_streams():
+            for fd in range(3):
+                os.close(fd)
+
+        marker = os.path.join(self.tmp.name, "ran-without-streams")
+        for label, status in (("app=x", 0), ("app=refused", 1)):
+            command = [TRIREMECTL, "run", f"--label={label}", "sh", "-c", f"ls /proc/self/fd > {marker}-{label}"]
+            self.assertEqual(subprocess.run(command, env=self.env, preexec_fn=close_streams, timeout=20, check=False).returncode, status)
+            self.call()
+        with open(f"{marker}-app=x") as f:
+            self.assertNotIn("2", f.read().split())
+        self.assertFalse(os.path.exists(f"{marker}-app=refused"))
 
     def test_run_takes_several_labels_and_leaves_the_options_of_the_command_alone(self):
         self.assertEqual(self.ctl("run", "--label=app=x", "--label", "env=y", "echo", "--label=z", "-h"), "--label=z -h\n")

@@ -85,18 +85,30 @@ static int write_dropin(const char *base, const char *unit, const char *text) {
         return 0;
 }
 
-static int daemon_reload(const Options *o) {
-        _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+static int daemon_reload(sd_bus *bus) {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
-        int r = ctl_bus_open(o, &bus);
+        int r;
 
-        if (r < 0)
-                return r;
         r = sd_bus_call_method(bus, "org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager", "Reload", &error, NULL, NULL);
         return r < 0 ? ctl_bus_error(r, &error, "reload the units (try systemctl daemon-reload)") : 0;
 }
 
+/* A drop-in of a unit that is not there is a typing error more often than not. Templates cannot be asked about. */
+static void tell_if_missing(sd_bus *bus, const char *unit) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        _cleanup_free_ char *state = NULL;
+        const char *path;
+
+        if (sd_bus_call_method(bus, "org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager", "LoadUnit", NULL, &reply,
+                               "s", unit) < 0 || sd_bus_message_read(reply, "o", &path) < 0)
+                return;
+        if (sd_bus_get_property_string(bus, "org.freedesktop.systemd1", path, "org.freedesktop.systemd1.Unit", "LoadState", NULL, &state) >= 0 &&
+            streq(state, "not-found"))
+                log_warning("There is no %s yet.", unit);
+}
+
 int verb_label(const Options *o, int argc, char **argv) {
+        _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
         _cleanup_free_ char *unit = NULL, *text = NULL;
 
         if (o->host || o->machine) {
@@ -112,5 +124,8 @@ int verb_label(const Options *o, int argc, char **argv) {
         }
         if (write_dropin(o->runtime ? "/run/systemd/system" : "/etc/systemd/system", unit, text) < 0)
                 return CTL_FAILED;
-        return daemon_reload(o) < 0 ? CTL_FAILED : CTL_OK;
+        if (ctl_bus_open(o, &bus) < 0 || daemon_reload(bus) < 0)
+                return CTL_FAILED;
+        tell_if_missing(bus, unit);
+        return CTL_OK;
 }

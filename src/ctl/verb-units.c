@@ -110,7 +110,7 @@ static int status_host(const Options *o, sd_bus *bus) {
 static void print_unit(json_t *p) {
         static const struct { const char *title, *key; } fields[] = {
                 { "Labels", "Labels" }, { "Mode", "Mode" }, { "State", "State" }, { "Reason", "Reason" }, { "CGroup", "ControlGroup" },
-                { "Accept", "Accept" }, { "Connect", "Connect" }, { "AcceptFrom", "AcceptFrom" }, { "ConnectTo", "ConnectTo" },
+                { "Policy", "Policy" }, { "Accept", "Accept" }, { "Connect", "Connect" }, { "AcceptFrom", "AcceptFrom" }, { "ConnectTo", "ConnectTo" },
                 { "Files", "Files" },
         };
         json_t *tag;

@@ -361,6 +361,10 @@ char *text_escape(const char *s) {
         return escape(s, "\\");
 }
 
+char *text_printable(const char *s) {
+        return escape(s, "");
+}
+
 char *tag_format(const Tag *t) {
         _cleanup_free_ char *key = tag_escape(tag_key_short(t->key)), *value = tag_escape(t->value);
         char *text;

@@ -63,6 +63,7 @@ bool tag_value_is_valid(const char *value, size_t n); /* 0..TAG_VALUE_MAX bytes 
 
 /* For people: "key=value" without "@usr:". Control, bidirectional and invisible characters, spaces, quotes and backslashes come out as \xNN. NULL: no memory. */
 char *tag_escape(const char *s);
+char *text_printable(const char *s); /* of text whose parts are escaped already: its backslashes stay */
 char *text_escape(const char *s); /* the same for sentences: spaces and quotes stay */
 char *tag_format(const Tag *t);
 char *tag_set_format(const TagSet *s); /* joined by spaces */
