@@ -68,11 +68,13 @@ static bool allowed_as_stranger(const Manager *m, const Unit *u, const HelperSoc
 }
 
 static bool socket_allowed(const Manager *m, const Unit *u, const CutJob *job, const HelperSocket *s) {
-        const uint32_t both = CTMARK_CLIENT_AUTHORIZED | CTMARK_SERVER_AUTHORIZED;
+        const uint32_t both = CTMARK_CLIENT_AUTHORIZED | CTMARK_SERVER_AUTHORIZED, pending = CTMARK_CLIENT_PENDING | CTMARK_SERVER_PENDING;
         bool marked = s->mark & both, server = marked ? !s->client : is_server(job, s);
         uint32_t end = s->mark & (server ? CTMARK_SERVER_MASK : CTMARK_CLIENT_MASK);
         uint16_t port = server ? s->sport : s->dport;
 
+        if (!marked && s->mark & pending) /* its handshake is under way; nothing passes before that is over, and then cut_late() looks */
+                return true;
         if (job->what == CUT_STRANGERS || !marked || end == CTMARK_SERVER_STRANGER || end == CTMARK_CLIENT_STRANGER)
                 return allowed_as_stranger(m, u, s, server);
         if ((s->mark & both) == both)
