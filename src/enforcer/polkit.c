@@ -4,8 +4,15 @@
 #include "enforcer/polkit.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 
 #include "util/log.h"
+
+#define POLKIT_NAME "org.freedesktop.PolicyKit1"
+#define POLKIT_PATH "/org/freedesktop/PolicyKit1/Authority"
+#define POLKIT_INTERFACE "org.freedesktop.PolicyKit1.Authority"
+#define QUERY_ID_SIZE 280u
 
 struct PolkitQuery {
         PolkitQuery *next;
@@ -79,24 +86,43 @@ static int append_details(sd_bus_message *ask, const char *const *details) {
         return r < 0 ? r : sd_bus_message_close_container(ask);
 }
 
+/* By it polkit knows which question is taken back. Bus names are at most 255 long. */
+static void query_id(const PolkitQuery *q, char ret[static QUERY_ID_SIZE]) {
+        uint64_t cookie = 0;
+
+        (void) sd_bus_message_get_cookie(q->call, &cookie);
+        (void) snprintf(ret, QUERY_ID_SIZE, "%s %" PRIu64, sd_bus_message_get_sender(q->call), cookie);
+}
+
 static int query_send(PolkitQuery *q, const char *const *details) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *ask = NULL;
+        char id[QUERY_ID_SIZE];
         uint32_t flags = sd_bus_message_get_allow_interactive_authorization(q->call) > 0 ? 1 : 0; /* 1: AllowUserInteraction */
         int r;
 
-        r = sd_bus_message_new_method_call(q->manager->bus, &ask, "org.freedesktop.PolicyKit1", "/org/freedesktop/PolicyKit1/Authority",
-                                           "org.freedesktop.PolicyKit1.Authority", "CheckAuthorization");
+        query_id(q, id);
+        r = sd_bus_message_new_method_call(q->manager->bus, &ask, POLKIT_NAME, POLKIT_PATH, POLKIT_INTERFACE, "CheckAuthorization");
         if (r >= 0)
                 r = sd_bus_message_append(ask, "(sa{sv})s", "system-bus-name", 1, "name", "s", sd_bus_message_get_sender(q->call), q->action);
         if (r >= 0)
                 r = append_details(ask, details);
         if (r >= 0)
-                r = sd_bus_message_append(ask, "us", flags, "");
+                r = sd_bus_message_append(ask, "us", flags, id);
         return r < 0 ? r : sd_bus_call_async(q->manager->bus, &q->slot, ask, on_answer, q, flags ? USEC_INFINITY : 0);
 }
 
+/* polkit may be waiting for a password that nobody will type any more. */
 static int on_caller_gone(sd_bus_track *track, void *userdata) {
-        query_free(userdata);
+        PolkitQuery *q = userdata;
+        char id[QUERY_ID_SIZE];
+        int r = 0;
+
+        query_id(q, id);
+        if (!q->answered)
+                r = sd_bus_call_method_async(q->manager->bus, NULL, POLKIT_NAME, POLKIT_PATH, POLKIT_INTERFACE, "CancelCheckAuthorization", NULL, NULL, "s", id);
+        if (r < 0)
+                log_debug_errno(r, "Cannot take a question to polkit back");
+        query_free(q);
         return 0;
 }
 
