@@ -79,6 +79,7 @@ def a_rule_by_hash_lets_in_one_binary_and_not_a_changed_one_under_the_same_label
     finally:
         peer.remove("good.service", "changed.service")
         web.must("rm /etc/systemd/system/nginx.service.d/60-hash.conf && systemctl daemon-reload")
+    time.sleep(1)  # a changed unit file holds within a second
     curl_succeeds(peer, web.v4, "app=web")
     curl_fails(peer, web.v4, "app=other")
 
@@ -206,3 +207,97 @@ def members_of_a_group_do_not_reach_what_others_reach(web, peer):
     finally:
         peer.must("rm /etc/systemd/system/user-.slice.d/50-person.conf /etc/trireme/trireme.conf.d/50-groups.conf; systemctl daemon-reload")
         web.remove("gate.service", "stranger.service")
+
+
+def plugin_tags(machine, unit, name):
+    return sorted("%s=%s" % (key.split(":", 1)[1], value) for key, value, _ in all_tags(machine, unit) if key.startswith("@%s:" % name))
+
+
+def wait_plugin_tags(machine, unit, name, wanted, seconds=15.0):
+    end = time.monotonic() + seconds
+    while plugin_tags(machine, unit, name) != sorted(wanted):
+        holds("%s has the tags %s of %s; it has %s" % (unit, wanted, name, plugin_tags(machine, unit, name)), time.monotonic() < end)
+        time.sleep(0.2)
+
+
+def plugin(machine, name, script):
+    machine.write("/etc/trireme/metadata.d/" + name, "#!/bin/sh\n" + script, 0o755)
+
+
+def reload(machine):
+    machine.must("busctl call org.trireme /org/trireme org.trireme.Manager Reload")
+
+
+@case
+def a_plug_in_adds_tags_to_each_unit(web):
+    plugin(web, "inventory", 'echo role=db; echo "unit=$TRIREME_UNIT"; echo "pid=$TRIREME_MAIN_PID"; echo "cgroup=$TRIREME_CGROUP"\n')
+    reload(web)
+    pid = web.must("systemctl show -P MainPID nginx").strip()
+    wait_plugin_tags(web, "nginx.service", "inventory", ["cgroup=/system.slice/nginx.service", "pid=" + pid, "role=db", "unit=nginx.service"])
+    web.service("rack", "/opt/lab/probe serve 7400 rack", "TriremeLabels=app=rack\nTriremeAccept=@inventory:role=db app=client")
+    web.service("client", "/bin/sh -c 'sleep 3; exec /opt/lab/probe tcp 127.0.0.1 7400'", "TriremeLabels=app=client\nTriremeConnect=app=rack",
+                extra="Type=exec", start=False)
+    web.must("systemctl start client")
+    holds("the client was let in", web.wait("journalctl -b -o cat UNIT=client.service _SYSTEMD_UNIT=client.service | grep -q connected || "
+                                            "journalctl -b -o cat _SYSTEMD_UNIT=client.service | grep -q '\"connected\"'", 20))
+    web.must("rm /etc/trireme/metadata.d/inventory")
+    reload(web)
+    wait_plugin_tags(web, "nginx.service", "inventory", [])
+    web.remove("rack.service", "client.service")
+
+
+@case
+def a_plug_in_that_fails_hangs_or_prints_rubbish_costs_its_own_tags_only(web):
+    plugin(web, "good", "echo k=v\n")
+    plugin(web, "failing", "echo k=v; exit 1\n")
+    plugin(web, "hanging", "echo k=v; sleep 1000\n")
+    plugin(web, "rubbish", "echo k=v; echo rubbish\n")
+    plugin(web, "flood", "yes k=v\n")
+    reload(web)
+    wait_plugin_tags(web, "nginx.service", "good", ["k=v"])
+    holds("each is named in the journal", web.wait("for p in failing hanging rubbish flood; do journalctl -b -o cat -u trireme | grep -q \"Plug-in $p tells nothing of nginx\" "
+                                                   "|| exit 1; done", 20))
+    for name in ("failing", "hanging", "rubbish", "flood"):
+        same("tags of " + name, plugin_tags(web, "nginx.service", name), [])
+    same("tags of good", plugin_tags(web, "nginx.service", "good"), ["k=v"])
+    web.must("rm -r /etc/trireme/metadata.d")
+    reload(web)
+
+
+@case
+def a_plug_in_has_no_rights_no_network_and_nowhere_to_write(web):
+    plugin(web, "caged", 'echo "uid=$(id -u)"; echo "links=$(sed -n "s/:.*//p" /proc/net/dev | tr -d " " | tr "\\n" " ")"; touch /etc/x 2>/dev/null && echo wrote=yes; '
+                         'grep -q "^CapEff:[[:space:]]*0*$" /proc/self/status && echo caps=none; [ -r /etc/credstore/trireme.psk ] && echo key=yes; true\n')
+    reload(web)
+    end = time.monotonic() + 15
+    while not plugin_tags(web, "nginx.service", "caged"):
+        holds("the plug-in has run", time.monotonic() < end)
+        time.sleep(0.2)
+    found = dict(tag.split("=", 1) for tag in plugin_tags(web, "nginx.service", "caged"))
+    holds("it is nobody in particular: %s" % found, int(found["uid"]) >= 61184 and found["caps"] == "none" and "wrote" not in found and "key" not in found)
+    holds("it sees no interface of the host: %s" % found, "host0" not in found["links"])
+    web.must("rm -r /etc/trireme/metadata.d")
+    reload(web)
+
+
+@case
+def a_plug_in_that_others_may_write_to_is_not_run(web):
+    plugin(web, "loose", "echo k=v\n")
+    web.must("chmod 777 /etc/trireme/metadata.d/loose")
+    reload(web)
+    holds("it is named in the journal", web.wait("journalctl -b -o cat -u trireme-helper | grep -q 'metadata.d/loose is not used'"))
+    time.sleep(1)
+    same("its tags", plugin_tags(web, "nginx.service", "loose"), [])
+    web.must("rm -r /etc/trireme/metadata.d")
+    reload(web)
+
+
+@case
+def dmi_tells_of_the_machine_once_for_all_units(web):
+    wanted = [line for line in web.must("/usr/lib/trireme/metadata.d/dmi").splitlines() if not line.startswith("#")]
+    wait_plugin_tags(web, "nginx.service", "dmi", wanted)
+    runs = int(web.must("journalctl -b -o cat -u trireme-helper | grep -c 'asks: run-plugin' || true"))
+    web.service("second", "/bin/sleep 1000", "TriremeLabels=app=second")
+    wait_plugin_tags(web, "second.service", "dmi", wanted)
+    same("runs of plug-ins for another unit", int(web.must("journalctl -b -o cat -u trireme-helper | grep -c 'asks: run-plugin' || true")) - runs, 0)
+    web.remove("second.service")
