@@ -27,7 +27,7 @@ typedef struct Options {
         JsonMode json;
         bool no_pager, no_legend, no_ask_password;
         /* of single verbs */
-        CtlList labels, rules;          /* run; policy eval */
+        CtlList labels, rules;          /* run, ping; policy eval */
         const char *from, *to, *port;   /* explain; port: policy eval too */
         const char *policy, *policy_name, *direction, *tags; /* policy eval */
         bool follow, denied;            /* flows */
@@ -46,6 +46,7 @@ int verb_show(const Options *o, int argc, char **argv);
 int verb_explain(const Options *o, int argc, char **argv);
 int verb_flows(const Options *o, int argc, char **argv);
 int verb_run(const Options *o, int argc, char **argv);
+int verb_ping(const Options *o, int argc, char **argv);
 int verb_label(const Options *o, int argc, char **argv);
 int verb_disarm(const Options *o, int argc, char **argv);
 int verb_arm(const Options *o, int argc, char **argv);

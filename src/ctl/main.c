@@ -32,6 +32,7 @@ static const Verb verbs[] = {
         { "explain", 0, 0, verb_explain, "explain --from=WHO --to=WHO            Would it be allowed, and why" },
         { "flows", 0, 0, verb_flows, "flows [-f] [--denied]                  Who connected to whom" },
         { "run", 1, -1, verb_run, "run --label=K=V... [--] COMMAND...     Run a command with labels" },
+        { "ping", 1, 1, verb_ping, "ping HOST:PORT [--label=K=V...]        What the path does to identities" },
         { "label", 2, -1, verb_label, "label UNIT K=V...                      Write a drop-in with labels" },
         { "policy", 1, -1, verb_policy, "policy eval|check ...                  Judge by rules, or look for faults, without a daemon" },
         { "key", 1, -1, verb_key, "key new|show|rotate ...                Make, show and change keys" },
@@ -72,7 +73,7 @@ static int usage(void) {
                "     --no-ask-password    Do not ask for passwords\n"
                "  -H --host=[USER@]HOST   Ask a host over ssh\n"
                "  -M --machine=CONTAINER  Ask a local container\n"
-               "     --label=KEY=VALUE    run: a label of the command; ca issue: one that the node's units may have\n"
+               "     --label=KEY=VALUE    run, ping: a label of the command or the connection; ca issue: one that the node's units may have\n"
                "     --from=WHO --to=WHO  explain: a unit, or \"KEY=VALUE ...\"\n"
                "     --port=PORT/PROTO    explain, policy eval: the server's port\n"
                "  -f --follow             flows: go on as they come\n"

@@ -9,101 +9,25 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/prctl.h>
 #include <sys/signalfd.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "ctl/agent.h"
-#include "ctl/bus.h"
 #include "ctl/names.h"
-#include "util/fd.h"
+#include "ctl/scope.h"
 #include "util/log.h"
 
 enum { EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127, EXIT_SIGNAL_BASE = 128 }; /* as shells have them */
 
-typedef struct Child {
-        pid_t pid;
-        int pidfd;
-        int go; /* one byte lets it become the command; closed, it leaves */
-} Child;
+static int execute(void *userdata) {
+        char **command = userdata;
 
-static void child_done(Child *c) {
-        closep(&c->go);
-        closep(&c->pidfd);
-        if (c->pid > 0)
-                (void) waitpid(c->pid, NULL, 0);
-}
+        int error;
 
-_Noreturn static void child_run(pid_t parent, int go, char **command) {
-        char byte;
-        ssize_t n;
-
-        /* Should this process be killed, the command must not go on in a foreground that is gone. */
-        if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0 || getppid() != parent)
-                _exit(EXIT_FAILURE);
-        do
-                n = read(go, &byte, 1);
-        while (n < 0 && errno == EINTR);
-        if (n != 1)
-                _exit(EXIT_FAILURE); /* the parent said why */
         execvp(command[0], command);
-        log_error_errno(errno, "Cannot execute %s", command[0]);
-        _exit(errno == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE);
-}
-
-static int child_start(char **command, Child *ret) {
-        pid_t parent = getpid(), pid;
-        int fds[2], pidfd, r;
-
-        if (pipe2(fds, O_CLOEXEC) < 0)
-                return log_error_errno(errno, "Cannot make a pipe");
-        pid = fork();
-        if (pid == 0) {
-                close(fds[1]);
-                child_run(parent, fds[0], command);
-        }
-        r = -errno;
-        close(fds[0]);
-        if (pid < 0) {
-                close(fds[1]);
-                return log_error_errno(r, "Cannot fork");
-        }
-        *ret = (Child) { pid, -1, fds[1] };
-        pidfd = (int) syscall(SYS_pidfd_open, pid, 0);
-        if (pidfd < 0)
-                return log_error_errno(errno, "Cannot open the process");
-        ret->pidfd = pidfd;
-        return 0;
-}
-
-/* The scope stands, with the child in it and its labels in force, when this returns 0. */
-static int start_scope(const Options *o, int pidfd) {
-        _cleanup_(agent_closep) _unused_ pid_t agent = agent_open(o);
-        _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
-        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-        int r = ctl_bus_open(o, &bus);
-
-        if (r < 0)
-                return r;
-        r = sd_bus_message_new_method_call(bus, &m, TRIREME_NAME, TRIREME_PATH, TRIREME_MANAGER, "StartRun");
-        if (r >= 0)
-                r = sd_bus_message_open_container(m, 'a', "s");
-        for (size_t i = 0; r >= 0 && i < o->labels.n_items; i++)
-                r = sd_bus_message_append(m, "s", o->labels.items[i]);
-        if (r >= 0)
-                r = sd_bus_message_close_container(m);
-        if (r >= 0)
-                r = sd_bus_message_append(m, "h", pidfd);
-        if (r >= 0)
-                r = sd_bus_message_set_allow_interactive_authorization(m, !o->no_ask_password);
-        if (r >= 0) /* a person may have to type a password in between */
-                r = sd_bus_call(bus, m, UINT64_MAX, &error, NULL);
-        return r < 0 ? ctl_bus_error(r, &error, "run the command with these labels") : 0;
+        error = errno;
+        log_error_errno(error, "Cannot execute %s", command[0]);
+        return error == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
 }
 
 /* Nothing of the caller's may stay open here: who reads the command's output waits for its end. */
@@ -147,7 +71,7 @@ static int wait_for_child(pid_t pid, int signal_fd) {
 }
 
 int verb_run(const Options *o, int argc, char **argv) {
-        _cleanup_(child_done) Child child = { -1, -1, -1 };
+        _cleanup_(child_done) Child child = CHILD_INIT;
         sigset_t all;
         int signal_fd, code;
 
@@ -159,14 +83,17 @@ int verb_run(const Options *o, int argc, char **argv) {
                 log_error("run needs at least one --label=KEY=VALUE");
                 return CTL_FAILED;
         }
-        if (check_labels(o->labels.items, o->labels.n_items) < 0 || child_start(argv + 1, &child) < 0 || start_scope(o, child.pidfd) < 0)
+        if (check_labels(o->labels.items, o->labels.n_items) < 0 || child_start(execute, argv + 1, &child) < 0 ||
+            child_label(o, &o->labels, &child, NULL) < 0)
                 return CTL_FAILED;
         (void) sigfillset(&all);
         signal_fd = sigprocmask(SIG_BLOCK, &all, NULL) < 0 ? -1 : signalfd(-1, &all, SFD_CLOEXEC);
-        if (signal_fd < 0 || write(child.go, "", 1) != 1) {
-                log_error_errno(errno, "Cannot start the command");
+        if (signal_fd < 0) {
+                log_error_errno(errno, "Cannot wait for signals");
                 return CTL_FAILED;
         }
+        if (child_go(&child) < 0)
+                return CTL_FAILED;
         let_go(signal_fd);
         child.go = child.pidfd = -1; /* closed with the rest */
         code = wait_for_child(child.pid, signal_fd);

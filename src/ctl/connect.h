@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* One attempt at a TCP connection, closed again at once: what ping and doctor look at. */
+
+#include <netinet/in.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "util/macro.h"
+
+typedef struct SocketAddress {
+        union {
+                struct sockaddr any;
+                struct sockaddr_in in;
+                struct sockaddr_in6 in6;
+        };
+        socklen_t len;
+} SocketAddress;
+
+typedef struct Attempt {
+        int error;     /* 0: connected; a positive errno */
+        uint64_t usec; /* until it was known */
+} Attempt;
+
+/* "host:port", "[2001:db8::1]:80"; the port may be a name. The first address that there is. Says what is wrong and returns a negative errno. */
+_must_use_ int address_resolve(const char *text, SocketAddress *ret);
+Attempt connect_attempt(const SocketAddress *a, uint64_t timeout_usec);
