@@ -70,6 +70,8 @@ static DatapathDecision record_decision(uint8_t kind) {
         switch (kind) {
         case REQUEST_RECORD_OBSERVED:
                 return (DatapathDecision) { .allow = 1, .observed = 1, .reason = REASON_OBSERVE };
+        case REQUEST_RECORD_LOGGED:
+                return (DatapathDecision) { .allow = 1, .reason = REASON_ACL, .log = 1 };
         case REQUEST_RECORD_CLOSED:
                 return (DatapathDecision) { .reason = REASON_CLOSED };
         case REQUEST_RECORD_UNMARKED:
@@ -93,8 +95,8 @@ Action handshake_record(Handshake *h, const HandshakeInput *in) {
         };
         Action a;
 
-        if (in->kind == REQUEST_RECORD_OBSERVED)
-                a = action_accept(VERDICT_PASS);
+        if (decision.allow)
+                a = p->protocol == IPPROTO_TCP && (p->flags & TCP_FLAG_SYN) ? action_strip(VERDICT_PASS, p) : action_accept(VERDICT_PASS);
         else if (syn_ack && input) /* the stranger's answer to our client, who would wait if the stranger were told instead */
                 a = (Action) { .type = ACTION_ACCEPT, .verdict = VERDICT_PASS, .edit = EDIT_RESET };
         else

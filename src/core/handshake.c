@@ -250,6 +250,7 @@ static Action step(Handshake *h, const HandshakeInput *in) {
         case REQUEST_RECORD_UNMARKED:
         case REQUEST_RECORD_CLOSED:
         case REQUEST_RECORD_OBSERVED:
+        case REQUEST_RECORD_LOGGED:
                 return handshake_record(h, in);
         case REQUEST_HANDSHAKE:
         case REQUEST_STRIP:

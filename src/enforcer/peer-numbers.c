@@ -188,20 +188,24 @@ static int read_file(PeerNumbers *n, const uint8_t *data, size_t size, size_t *r
 
 static int load(PeerNumbers *n, const char *path) {
         _cleanup_free_ uint8_t *data = NULL;
+        _cleanup_close_ int fd = -1;
         struct stat st;
         size_t good;
         ssize_t k;
         int r;
 
-        n->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-        if (n->fd < 0 || fstat(n->fd, &st) < 0)
+        n->fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (n->fd < 0)
+                return -errno;
+        fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        if (fd < 0 || fstat(fd, &st) < 0)
                 return -errno;
         if (!S_ISREG(st.st_mode) || st.st_size > (off_t) FILE_MAX)
                 return -EINVAL;
         data = malloc((size_t) st.st_size + 1);
         if (!data)
                 return -ENOMEM;
-        k = pread(n->fd, data, (size_t) st.st_size, 0);
+        k = read(fd, data, (size_t) st.st_size);
         if (k < 0)
                 return -errno;
         r = read_file(n, data, (size_t) k, &good);

@@ -29,15 +29,29 @@ static void on_entry(Link *l, const LinkMessage *msg, int result, void *userdata
         enforce_profile_ready(m, p);
 }
 
+/* An entry for any protocol is one for each that access lists know. */
+static int profile_send_entry(Profile *p, const AclEntry *e, HelperAclDirection direction) {
+        const uint8_t protocols[] = { IPPROTO_TCP, IPPROTO_UDP, e->network.family == AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6 };
+        HelperAcl request = {
+                .profile = p->id, .direction = direction, .action = e->reject ? 1 : e->log ? 2 : 0,
+                .family = e->network.family, .address = e->network.address, .prefix_len = e->network.prefix_len,
+                .port_first = e->port_first, .port_last = e->port_last,
+        };
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(protocols); i++) {
+                if (e->protocol != 0 && e->protocol != protocols[i])
+                        continue;
+                request.header = (HelperHeader) { .type = HELPER_ACL_ADD };
+                request.protocol = protocols[i];
+                r = link_request(p->manager->helper, &request, sizeof(request), -1, on_entry, id_to_pointer(p->id));
+        }
+        return r;
+}
+
 static int profile_send_list(Profile *p, const AclList *list, HelperAclDirection direction) {
         for (size_t i = 0; i < list->n_entries; i++) {
-                const AclEntry *e = &list->entries[i];
-                HelperAcl request = {
-                        .header.type = HELPER_ACL_ADD, .profile = p->id, .direction = direction, .reject = e->reject,
-                        .family = e->network.family, .address = e->network.address, .prefix_len = e->network.prefix_len,
-                        .protocol = e->protocol, .port_first = e->port_first, .port_last = e->port_last,
-                };
-                int r = link_request(p->manager->helper, &request, sizeof(request), -1, on_entry, id_to_pointer(p->id));
+                int r = profile_send_entry(p, &list->entries[i], direction);
 
                 if (r < 0)
                         return r;

@@ -6,6 +6,7 @@
 
 #include "enforcer/bus.h"
 #include "enforcer/cut.h"
+#include "enforcer/decide.h"
 #include "enforcer/helper-client.h"
 #include "ipc/record.h"
 #include "util/log.h"
@@ -80,6 +81,7 @@ static void journal_flow(Manager *m, Unit *u, const Flow *f) {
                 .connect = r->direction == DATAPATH_CONNECT,
                 .observed = r->verdict == DATAPATH_FLOW_WOULD_REJECT,
                 .claimed = f->claimed,
+                .logged = r->verdict == DATAPATH_FLOW_ACCEPT,
                 .sport = r->sport,
                 .dport = r->dport,
                 .saddr = r->saddr,
@@ -153,6 +155,22 @@ static int flow_fill(Manager *m, const DatapathFlow *record, Flow *f) {
         return peer ? describe_remote(peer, &f->peer_unit, &f->peer_labels) : describe_local(m, record->peer_unit, &f->peer_unit, &f->peer_labels);
 }
 
+/* The table decides about strangers by sets, which have no names; the lists they were made from have. */
+static void name_acl(Manager *m, const Unit *u, DatapathFlow *r) {
+        bool connect = r->direction == DATAPATH_CONNECT;
+        Decision d;
+
+        if (r->peer || r->peer_unit || r->rule || (r->reason != REASON_NO_IDENTITY && r->reason != REASON_OBSERVE && r->reason != REASON_ACL))
+                return;
+        decide_stranger(u, connect, r->family, connect ? &r->daddr : &r->saddr, r->protocol, r->protocol == IPPROTO_TCP || r->protocol == IPPROTO_UDP ? r->dport : 0, &d);
+        if (d.allow != (r->verdict != DATAPATH_FLOW_REJECT)) /* they have changed since */
+                return;
+        r->reason = d.reason;
+        r->rule = names_number(m->rules, d.rule);
+        if (!d.log)
+                r->flags &= ~(uint32_t) DATAPATH_FLOW_LOG;
+}
+
 void record_flow(Manager *m, const DatapathFlow *record) {
         Unit *u = units_find_index(&m->units, record->unit);
         const Flow *kept;
@@ -168,10 +186,15 @@ void record_flow(Manager *m, const DatapathFlow *record) {
                 return;
         }
         cut_late(m, record);
+        if (u)
+                name_acl(m, u, &f.record);
         kept = flow_log_add(&m->flows, &f);
-        if (!kept || record->verdict == DATAPATH_FLOW_ACCEPT)
+        if (!kept)
                 return;
-        bus_emit_denied(m, kept);
+        if (kept->record.verdict != DATAPATH_FLOW_ACCEPT)
+                bus_emit_denied(m, kept);
+        else if (!(kept->record.flags & DATAPATH_FLOW_LOG))
+                return;
         if (u)
                 journal_flow(m, u, kept);
 }

@@ -17,7 +17,7 @@ static const int allowed[] = {
 static const SandboxRule rules[] = {
         SANDBOX_OPEN_TO_READ,
         SANDBOX_OPEN_EXACTLY(O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW), /* labels of runs */
-        SANDBOX_OPEN_EXACTLY(O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW),            /* what peers were judged for */
+        SANDBOX_OPEN_EXACTLY(O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW), /* what peers were judged for */
         SANDBOX_SOCKET(AF_UNIX),
         SANDBOX_OWN_NAME,
         SANDBOX_PROTECT_MEMORY,

@@ -49,9 +49,9 @@ static void a_named_policy_decides_instead_of_the_default(void **state) {
         assert_non_null(strstr(d.rule, "p.json: Web.ExposureRules[0]"));
         assert_false(judge(u, "app=web app=evil").allow);
         assert_false(judge(u, "app=api").allow); /* no same-label beside it */
-        assert_int_equal(world_asked(w, HELPER_ACL_ADD, 0)->acl.reject, 1);
+        assert_int_equal(world_asked(w, HELPER_ACL_ADD, 0)->acl.action, 1);
         assert_int_equal(world_asked(w, HELPER_ACL_ADD, 0)->acl.prefix_len, 32);
-        assert_int_equal(world_asked(w, HELPER_ACL_ADD, 1)->acl.reject, 0);
+        assert_int_equal(world_asked(w, HELPER_ACL_ADD, 1)->acl.action, 0);
         assert_null(world_asked(w, HELPER_ACL_ADD, 2));
 }
 

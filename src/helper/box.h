@@ -20,8 +20,13 @@ typedef enum BoxKind {
         BOX_REJECT_FROM,
         BOX_CONNECT_TO,
         BOX_REJECT_TO,
+        BOX_LOG_FROM,     /* accepted, and recorded */
+        BOX_LOG_TO,
         _BOX_KIND_MAX,
 } BoxKind;
+
+#define BOX_KINDS_OF_PROFILES \
+        (1u << BOX_ACCEPT_FROM | 1u << BOX_REJECT_FROM | 1u << BOX_CONNECT_TO | 1u << BOX_REJECT_TO | 1u << BOX_LOG_FROM | 1u << BOX_LOG_TO)
 
 enum { BOX_ADDRESS, BOX_PROTOCOL, BOX_PORT, _BOX_DIMENSIONS };
 #define BOX_PIECES_MAX (2u * _BOX_DIMENSIONS)

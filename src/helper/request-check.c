@@ -182,15 +182,16 @@ static int ports_set(Box *box, uint16_t first, uint16_t last) {
 }
 
 int request_box_of_acl(const HelperAcl *acl, Box *ret) {
+        static const BoxKind from[] = { BOX_ACCEPT_FROM, BOX_REJECT_FROM, BOX_LOG_FROM }, to[] = { BOX_CONNECT_TO, BOX_REJECT_TO, BOX_LOG_TO };
         Box box = { .profile = acl->profile, .family = acl->family };
         int k;
 
-        if (acl->profile < 1 || acl->profile > PROFILE_MAX || acl->reject > 1 || acl->reserved != 0)
+        if (acl->profile < 1 || acl->profile > PROFILE_MAX || acl->action > 2 || acl->reserved != 0)
                 return -EINVAL;
         if (acl->direction == HELPER_ACL_ACCEPT_FROM)
-                box.kind = acl->reject ? BOX_REJECT_FROM : BOX_ACCEPT_FROM;
+                box.kind = from[acl->action];
         else if (acl->direction == HELPER_ACL_CONNECT_TO)
-                box.kind = acl->reject ? BOX_REJECT_TO : BOX_CONNECT_TO;
+                box.kind = to[acl->action];
         else
                 return -EINVAL;
         if (acl->protocol != IPPROTO_TCP && acl->protocol != IPPROTO_UDP && acl->protocol != (acl->family == AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6))

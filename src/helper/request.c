@@ -60,10 +60,9 @@ static int acl_add(Manager *m, const void *request, int fd) {
 }
 
 static int profile_remove(Manager *m, const void *request, int fd) {
-        const uint32_t kinds = 1u << BOX_ACCEPT_FROM | 1u << BOX_REJECT_FROM | 1u << BOX_CONNECT_TO | 1u << BOX_REJECT_TO;
         const HelperAcl *r = request;
 
-        return table_uses_profile(m->table, r->profile) ? -EBUSY : table_remove_boxes(m->table, kinds, r->profile);
+        return table_uses_profile(m->table, r->profile) ? -EBUSY : table_remove_boxes(m->table, BOX_KINDS_OF_PROFILES, r->profile);
 }
 
 static int network_add(Manager *m, const void *request, int fd) {

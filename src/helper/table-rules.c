@@ -34,10 +34,10 @@ static const Chain chains[] = {
         { "in_syn_any" }, { "in_flow" }, { "in_server" }, { "in_pending" }, { "in_syn" }, { "in_syn_unit" }, { "in_syn_token" }, { "in_syn_local" }, { "in_syn_stranger" },
         { "in_unit" }, { "in_no_entry" },
         { "connect_to_dest" }, { "connect_to_source" }, { "accept_from_source" }, { "accept_from_dest" },
-        { "client_stranger" }, { "server_stranger" }, { "client_observed" }, { "server_observed" }, { "client_deny" }, { "server_deny" },
+        { "client_stranger" }, { "server_stranger" }, { "client_observed" }, { "server_observed" }, { "client_logged" }, { "server_logged" }, { "client_deny" }, { "server_deny" },
         { "deny_stranger" }, { "deny_acl" }, { "deny_unmarked" }, { "deny_closed" }, { "deny" }, { "reject" }, { "accept" },
         { "verdict_first" }, { "verdict_last" }, { "verdict" }, { "verdict_stranger" },
-        { "queue_handshake" }, { "queue_flow" }, { "queue_repeat" }, { "queue_local" }, { "queue_unknown" }, { "queue_unknown_peer" }, { "queue_unknown_stranger" }, { "queue_strip" }, { "queue_observed" },
+        { "queue_handshake" }, { "queue_flow" }, { "queue_repeat" }, { "queue_local" }, { "queue_unknown" }, { "queue_unknown_peer" }, { "queue_unknown_stranger" }, { "queue_strip" }, { "queue_observed" }, { "queue_logged" },
         { "index_to_mark" },
 };
 
@@ -359,6 +359,7 @@ static void write_input_local(const Writer *w) {
 
 static void write_end(const Writer *w, bool client) {
         static const uint8_t options[] = { TCP_OPTION_FAST_OPEN, TCP_OPTION_EXPERIMENT };
+        static const char *const passing[2][2] = { { "server_observed", "client_observed" }, { "server_logged", "client_logged" } };
         uint32_t field = mark(w, client ? CTMARK_CLIENT_MASK : CTMARK_SERVER_MASK);
         uint32_t value = mark(w, client ? CTMARK_CLIENT_STRANGER : CTMARK_SERVER_STRANGER);
         NftRules *r = w->r;
@@ -384,12 +385,14 @@ static void write_end(const Writer *w, bool client) {
         then_goto(r, client ? "client_observed" : "server_observed");
         then_goto(r, "deny_stranger");
 
-        r->chain = client ? "client_observed" : "server_observed";
-        if_syn(r);
-        update_ct_mark(r, ~w->t->options.mark_mask, value);
-        then_goto(r, "queue_observed");
-        update_ct_mark(r, ~field, value);
-        then_goto(r, "queue_observed");
+        for (int logged = 0; logged <= 1; logged++) { /* as for a stranger, but the datapath sees it, and strips it too */
+                r->chain = passing[logged][client];
+                if_syn(r);
+                update_ct_mark(r, ~w->t->options.mark_mask, value);
+                then_goto(r, logged ? "queue_logged" : "queue_observed");
+                update_ct_mark(r, ~field, value);
+                then_goto(r, logged ? "queue_logged" : "queue_observed");
+        }
 }
 
 static void write_acl(const Writer *w, const char *chain, bool client, const Place *place) {
@@ -401,6 +404,7 @@ static void write_acl(const Writer *w, const char *chain, bool client, const Pla
         if_priority(r, PRIO_FLAG(REQUEST_UNIT_CLOSED), PRIO_FLAG(REQUEST_UNIT_CLOSED));
         then_goto(r, "deny_closed");
         if_in_boxes(w, client ? BOX_REJECT_TO : BOX_REJECT_FROM, place, client ? "client_deny" : "server_deny");
+        if_in_boxes(w, client ? BOX_LOG_TO : BOX_LOG_FROM, place, client ? "client_logged" : "server_logged");
         if_in_boxes(w, client ? BOX_CONNECT_TO : BOX_ACCEPT_FROM, place, client ? "client_stranger" : "server_stranger");
         then_goto(r, client ? "client_deny" : "server_deny");
 }

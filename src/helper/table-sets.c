@@ -63,6 +63,7 @@ void table_set_name_of_box(uint32_t kind, uint32_t family, char ret[static 32]) 
         static const char *const names[_BOX_KIND_MAX] = {
                 [BOX_TARGET] = "target", [BOX_EXCLUDED] = "excluded", [BOX_FAILSAFE] = "failsafe",
                 [BOX_ACCEPT_FROM] = "accept_from", [BOX_REJECT_FROM] = "reject_from", [BOX_CONNECT_TO] = "connect_to", [BOX_REJECT_TO] = "reject_to",
+                [BOX_LOG_FROM] = "log_from", [BOX_LOG_TO] = "log_to",
         };
 
         (void) snprintf(ret, 32, "%s%c", names[kind], family == AF_INET ? '4' : '6');

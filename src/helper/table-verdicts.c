@@ -29,6 +29,7 @@ static void write_deny(const Writer *w) {
         write_record_kind(r, "deny_unmarked", REQUEST_RECORD_UNMARKED, "deny");
         write_record_kind(r, "deny_closed", REQUEST_RECORD_CLOSED, "deny");
         write_record_kind(r, "queue_observed", REQUEST_RECORD_OBSERVED, "accept");
+        write_record_kind(r, "queue_logged", REQUEST_RECORD_LOGGED, "accept");
 
         r->chain = "deny"; /* more than are recorded */
         count(r);

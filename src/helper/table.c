@@ -360,7 +360,6 @@ int table_remove_boxes(Table *t, uint32_t kinds, uint32_t profile) {
 }
 
 int table_forget_unused_profiles(Table *t) {
-        const uint32_t kinds = 1u << BOX_ACCEPT_FROM | 1u << BOX_REJECT_FROM | 1u << BOX_CONNECT_TO | 1u << BOX_REJECT_TO;
         size_t i = 0;
 
         while (i < t->boxes.n) {
@@ -371,7 +370,7 @@ int table_forget_unused_profiles(Table *t) {
                         i++;
                         continue;
                 }
-                k = table_remove_boxes(t, kinds, profile);
+                k = table_remove_boxes(t, BOX_KINDS_OF_PROFILES, profile);
                 if (k < 0)
                         return k;
         }

@@ -128,7 +128,7 @@ static void bad_values_are_refused(void **state) {
         REFUSED(HELPER_ATTACH_DONE, memset(p.unit.reason, 'a', sizeof(p.unit.reason)));
         REFUSED(HELPER_ACL_ADD, p.acl.profile = 0);
         REFUSED(HELPER_ACL_ADD, p.acl.direction = 3);
-        REFUSED(HELPER_ACL_ADD, p.acl.reject = 2);
+        REFUSED(HELPER_ACL_ADD, p.acl.action = 3);
         REFUSED(HELPER_ACL_ADD, p.acl.family = AF_UNIX);
         REFUSED(HELPER_ACL_ADD, p.acl.protocol = IPPROTO_SCTP);
         REFUSED(HELPER_ACL_ADD, p.acl.protocol = IPPROTO_ICMPV6);
@@ -166,17 +166,18 @@ static void masks_of_twenty_bits_in_one_piece_are_taken(void **state) {
 
 static void entries_go_to_the_set_of_their_kind(void **state) {
         static const struct {
-                uint32_t direction, reject;
+                uint32_t direction, action;
                 BoxKind kind;
         } cases[] = { { HELPER_ACL_ACCEPT_FROM, 0, BOX_ACCEPT_FROM }, { HELPER_ACL_ACCEPT_FROM, 1, BOX_REJECT_FROM },
-                      { HELPER_ACL_CONNECT_TO, 0, BOX_CONNECT_TO }, { HELPER_ACL_CONNECT_TO, 1, BOX_REJECT_TO } };
+                      { HELPER_ACL_CONNECT_TO, 0, BOX_CONNECT_TO }, { HELPER_ACL_CONNECT_TO, 1, BOX_REJECT_TO },
+                      { HELPER_ACL_ACCEPT_FROM, 2, BOX_LOG_FROM }, { HELPER_ACL_CONNECT_TO, 2, BOX_LOG_TO } };
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
                 Packet p = good(HELPER_ACL_ADD);
                 Box box;
 
                 p.acl.direction = cases[i].direction;
-                p.acl.reject = cases[i].reject;
+                p.acl.action = cases[i].action;
                 assert_int_equal(request_box_of_acl(&p.acl, &box), 0);
                 assert_int_equal(box.kind, cases[i].kind);
                 assert_int_equal(box_number(&box.range[BOX_PORT].last), 9);

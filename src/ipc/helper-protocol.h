@@ -156,7 +156,7 @@ typedef struct HelperAcl {
         HelperHeader header;
         uint32_t profile;
         uint32_t direction;    /* HelperAclDirection */
-        uint32_t reject;       /* 0 accept, 1 reject (reject beats accept) */
+        uint32_t action;       /* 0 accept, 1 reject (reject beats accept), 2 accept and record */
         uint32_t family;       /* AF_INET, AF_INET6 */
         struct in6_addr address; /* AF_INET: first four bytes */
         uint32_t prefix_len;
@@ -222,7 +222,8 @@ typedef struct HelperRecord {
         uint8_t connect;           /* 1: the unit is the client */
         uint8_t observed;          /* 1: let pass, would have been denied */
         uint8_t claimed;           /* 1: the peer's labels are not proven */
-        uint8_t reserved[3];
+        uint8_t logged;            /* 1: accepted, by a rule whose action is to log */
+        uint8_t reserved[2];
         uint16_t sport, dport;     /* host order */
         struct in6_addr saddr, daddr; /* client, server; IPv4 as ::ffff:a.b.c.d, unlike the requests above */
         uint32_t reserved2;

@@ -29,6 +29,7 @@ enum {
         REQUEST_RECORD_ACL = 0x30,     /* record queue: denied, no ACL allows this stranger */
         REQUEST_RECORD_UNMARKED = 0x40, /* record queue: packet of a unit's socket in a flow that was never authorized */
         REQUEST_RECORD_CLOSED = 0x50,  /* record queue: the unit is closed */
+        REQUEST_RECORD_LOGGED = 0x90,  /* record queue: accepted by an ACL whose action is to log: answer VERDICT_PASS */
         REQUEST_RECORD_OBSERVED = 0x60, /* record queue: would have been denied, let pass by observe: answer VERDICT_PASS */
         REQUEST_LOCAL = 0x70,          /* SYN on lo at INPUT from a local unit: nfmark holds the whole conntrack mark with the client's index */
         REQUEST_REPEAT = 0x80,         /* INPUT packet of an authorized flow that repeats the handshake: flags SYN|ACK in the reply direction where the client end is

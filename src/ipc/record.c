@@ -71,7 +71,7 @@ static const char *protocol_name(uint8_t protocol) {
 }
 
 static void entry_flow(Entry *e, const HelperRecord *r) {
-        const char *verb = r->observed ? "Would deny" : "Denied", *protocol = protocol_name(r->protocol);
+        const char *verb = r->logged ? "Accepted" : r->observed ? "Would deny" : "Denied", *protocol = protocol_name(r->protocol);
         char saddr[INET6_ADDRSTRLEN] = "", daddr[INET6_ADDRSTRLEN] = "", who[1400] = "", more[64] = "";
         const char *claims = r->claimed ? "claims to be " : "";
 
@@ -85,9 +85,9 @@ static void entry_flow(Entry *e, const HelperRecord *r) {
                 entry_add(e, "MESSAGE=%s %s to %s port %u%s: %s%s", verb, protocol, daddr, r->dport, who, r->reason, more);
         else
                 entry_add(e, "MESSAGE=%s %s from %s%s to port %u: %s%s", verb, protocol, saddr, who, r->dport, r->reason, more);
-        entry_add(e, "MESSAGE_ID=%s", r->observed ? RECORD_MESSAGE_ID_OBSERVED : RECORD_MESSAGE_ID_DENIED);
-        entry_add(e, "PRIORITY=%u", r->observed ? 6u : 5u);
-        entry_add(e, "TRIREME_VERDICT=%s", r->observed ? "would-reject" : "reject");
+        entry_add(e, "MESSAGE_ID=%s", r->logged ? RECORD_MESSAGE_ID_ACCEPTED : r->observed ? RECORD_MESSAGE_ID_OBSERVED : RECORD_MESSAGE_ID_DENIED);
+        entry_add(e, "PRIORITY=%u", r->observed || r->logged ? 6u : 5u);
+        entry_add(e, "TRIREME_VERDICT=%s", r->logged ? "accept" : r->observed ? "would-reject" : "reject");
         entry_add(e, "TRIREME_DIRECTION=%s", r->connect ? "connect" : "accept");
         entry_add(e, "TRIREME_PROTOCOL=%s", protocol);
         entry_add(e, "TRIREME_SOURCE=%s", saddr);

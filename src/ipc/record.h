@@ -9,6 +9,7 @@
 
 #define RECORD_MESSAGE_ID_DENIED "e3c4b1a6f0d24a0f9b7f5c8e61d2a947"
 #define RECORD_MESSAGE_ID_OBSERVED "5b0c7a3d9e814f62a1d84c3be7f0952e"
+#define RECORD_MESSAGE_ID_ACCEPTED "c1f7a2946be84d0e9d35a80f47b26e1c"
 #define RECORD_MESSAGE_ID_SETTINGS "9a6d2f48c17b4e35b0e28f4d73a1c56b"
 
 /* 0; -EINVAL: a text without its NUL or with anything but printable ASCII, an unknown kind or family. */

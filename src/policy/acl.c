@@ -86,7 +86,7 @@ bool acl_list_equal(const AclList *a, const AclList *b) {
 
                 if (x->network.family != y->network.family || x->network.prefix_len != y->network.prefix_len ||
                     memcmp(&x->network.address, &y->network.address, sizeof(struct in6_addr)) != 0 ||
-                    x->protocol != y->protocol || x->reject != y->reject || x->port_first != y->port_first || x->port_last != y->port_last)
+                    x->protocol != y->protocol || x->reject != y->reject || x->log != y->log || x->port_first != y->port_first || x->port_last != y->port_last)
                         return false;
         }
         return true;

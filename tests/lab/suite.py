@@ -28,7 +28,8 @@ import host
 import roots
 from machine import Failure, Machine
 
-MODULES = ["cases_identity", "cases_tags", "cases_strangers", "cases_sockets", "cases_units", "cases_input", "cases_tools", "cases_failures", "cases_holes", "cases_keys"]
+MODULES = ["cases_identity", "cases_tags", "cases_strangers", "cases_sockets", "cases_units", "cases_input", "cases_tools", "cases_failures", "cases_holes", "cases_keys",
+           "cases_policy"]
 DROP_IN = "[X-Trireme]\nTriremeLabels=app=web\n"
 
 
