@@ -9,7 +9,9 @@
 #include <unistd.h>
 
 #include "ctl/output.h"
+#include "policy/policy-check.h"
 #include "policy/policy-eval.h"
+#include "policy/policy-json.h"
 #include "policy/unit-settings.h"
 #include "util/fd.h"
 #include "util/log.h"
@@ -104,38 +106,88 @@ static int policy_eval_verb(const Options *o) {
         return result.accept ? CTL_OK : CTL_DENIED;
 }
 
+static void print_warnings(const ConfigErrors *warnings) {
+        for (size_t i = 0; i < warnings->n_errors; i++) {
+                _cleanup_free_ char *text = config_error_format(&warnings->errors[i]);
+
+                fprintf(stderr, "%s\n", text ?: "Out of memory");
+        }
+        if (warnings->n_omitted > 0)
+                fprintf(stderr, "and %zu more\n", warnings->n_omitted);
+}
+
+static int check_rules(RuleList *rules, ConfigErrors *warnings) {
+        _cleanup_(rule_set_unrefp) RuleSet *set = NULL;
+        int r = rule_set_new(rules, &set);
+
+        return r < 0 ? r : policy_check_side(&(const PolicySide) { .accepts = set }, warnings);
+}
+
 /* A unit file or drop-in. Its unit's name is not known, but what a specifier expands to matters only for its length and characters. */
-static int check_file(const char *path) {
+static int check_unit(const ConfigFile *file, ConfigErrors *errors, ConfigErrors *warnings) {
         static const UnitSpecifiers specifiers = { "check@instance.service", "host", "00000000000000000000000000000000" };
         _cleanup_(unit_settings_done) UnitSettings settings = {};
-        _cleanup_(config_errors_done) ConfigErrors errors = {};
-        _cleanup_(file_data_done) FileData file = {};
-        ConfigFile config;
-        int r = file_read(path, &file);
+        int r;
+
+        r = unit_settings_parse(file, 1, &specifiers, &settings, errors);
+        if (r == 0) {
+                log_error("%s: no section [X-Trireme]", file->path);
+                return -EINVAL;
+        }
+        if (r >= 0)
+                r = check_rules(&settings.accept, warnings);
+        return r < 0 ? r : check_rules(&settings.connect, warnings);
+}
+
+static bool is_json(const ConfigFile *file) {
+        const char *data = file->data;
+        size_t n = strlen(file->path), i = 0;
+
+        while (i < file->size && strchr(" \t\r\n", data[i]) && data[i])
+                i++;
+        return (n > 5 && streq(file->path + n - 5, ".json")) || (i < file->size && data[i] == '{');
+}
+
+/* book: policies of the files before it, for names must not repeat. */
+static int check_file(const char *path, PolicyBook *book) {
+        _cleanup_(config_errors_done) ConfigErrors errors = {}, warnings = {};
+        _cleanup_(file_data_done) FileData data = {};
+        size_t n_before = book->n_policies;
+        ConfigFile file;
+        int r = file_read(path, &data);
 
         if (r < 0)
                 return r;
-        config = (ConfigFile) { path, file.data, file.size };
-        r = unit_settings_parse(&config, 1, &specifiers, &settings, &errors);
-        if (r == 0) {
-                log_error("%s: no section [X-Trireme]", path);
-                r = -EINVAL;
-        } else if (r < 0)
+        file = (ConfigFile) { path, data.data, data.size };
+        if (is_json(&file)) {
+                r = policy_book_add(book, &file, &errors);
+                if (r >= 0)
+                        r = policy_check_book(&(const PolicyBook) { book->policies + n_before, book->n_policies - n_before }, &warnings);
+        } else
+                r = check_unit(&file, &errors, &warnings);
+        if (errors.n_errors > 0)
                 print_faults(&errors);
+        else if (r == -ENOMEM)
+                log_error("Out of memory");
+        print_warnings(&warnings);
+        return r;
+}
+
+static int policy_check_verb(char **paths) {
+        _cleanup_(policy_book_done) PolicyBook book = {};
+        int r = CTL_OK;
+
+        for (; *paths; paths++)
+                if (check_file(*paths, &book) < 0)
+                        r = CTL_FAILED;
         return r;
 }
 
 int verb_policy(const Options *o, int argc, char **argv) {
-        int r = CTL_OK;
-
         if (streq(argv[1], "eval") && argc == 2)
                 return policy_eval_verb(o);
-        if (!streq(argv[1], "check") || argc < 3) {
-                log_error("Try policy eval OPTIONS, or policy check FILE...");
-                return CTL_FAILED;
-        }
-        for (int i = 2; i < argc; i++)
-                if (check_file(argv[i]) < 0)
-                        r = CTL_FAILED;
-        return r;
+        if (streq(argv[1], "check") && argc >= 3)
+                return policy_check_verb(argv + 2);
+        log_error("Try policy eval OPTIONS, or policy check FILE...");
+        return CTL_FAILED;
 }

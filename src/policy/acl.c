@@ -34,8 +34,10 @@ int port_range_parse(const char *s, uint16_t *ret_first, uint16_t *ret_last) {
         if (port_parse(s, n, &first) < 0)
                 return -EINVAL;
         last = first;
-        if (s[n] != '\0' && (port_parse(s + n + 1, strlen(s + n + 1), &last) < 0 || last < first))
+        if (s[n] != '\0' && port_parse(s + n + 1, strlen(s + n + 1), &last) < 0)
                 return -EINVAL;
+        if (last < first)
+                return -ERANGE;
         *ret_first = first;
         *ret_last = last;
         return 0;

@@ -62,5 +62,5 @@ typedef enum AclWants {
 /* Words of "CIDR PROTO[/PORTS] ...": appended to l, all or nothing. ports: 22, 8000-8080 (also 8000:8080), and lists of these with commas; none: all.
  * -EINVAL with *ret_fault (static text), -ENOMEM. */
 _must_use_ int acl_parse(char *const *words, size_t n_words, unsigned wants, const char *name, AclList *l, const char **ret_fault);
-/* "22", "8000-8080", "1:65535", "" for all. */
+/* "22", "8000-8080", "1:65535", "" for all. -EINVAL; -ERANGE: upside down. */
 _must_use_ int port_range_parse(const char *s, uint16_t *ret_first, uint16_t *ret_last);

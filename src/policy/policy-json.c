@@ -324,7 +324,7 @@ typedef struct AclSource {
 static void add_address(Parser *p, const AclSource *s, AclEntry e, AclList *list) {
         for (size_t i = 0; i < list_size(s->protocols); i++) {
                 const char *name = list_string(p, s->protocols, &s->at_protocols, i), *port = "";
-                int protocol = name ? protocol_from_string(name) : -EINVAL;
+                int protocol = name ? protocol_from_string(name) : -EINVAL, r;
                 bool icmp = protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6;
 
                 if (protocol < 0) {
@@ -339,8 +339,9 @@ static void add_address(Parser *p, const AclSource *s, AclEntry e, AclList *list
                                 port = list_string(p, s->ports, &s->at_ports, k);
                         if (!port)
                                 return;
-                        if (icmp ? *port != '\0' : port_range_parse(port, &e.port_first, &e.port_last) < 0) {
-                                fault(p, &s->at_ports, icmp ? "icmp has no ports" : "\"80\", \"1:65535\" or \"\" is expected here");
+                        r = icmp ? (*port ? -EINVAL : 0) : port_range_parse(port, &e.port_first, &e.port_last);
+                        if (r < 0) {
+                                fault(p, &s->at_ports, icmp ? "icmp has no ports" : r == -ERANGE ? "the port range is upside down" : "\"80\", \"1:65535\" or \"\" is expected here");
                                 return;
                         }
                         if (icmp) {

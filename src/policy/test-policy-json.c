@@ -110,6 +110,8 @@ static void each_fault_is_named_with_line_and_column(void **state) {
                 { ACL("\"Address\": \"10.0.0.0/8\", \"Addresses\": [], \"Protocol\": \"tcp\", "),
                   "/etc/p.json:1:24: P.NetworkACLs[0]: \"Address\" and \"Addresses\" exclude each other\n/etc/p.json:1:24: P.NetworkACLs[0]: \"Address\" and \"Protocol\" are needed" },
                 { ACL("\"Address\": \"10.0.0.0/8\", \"Protocol\": \"tcp\", \"Port\": \"9:8\", "),
+                  "/etc/p.json:1:69: P.NetworkACLs[0].Port: the port range is upside down" },
+                { ACL("\"Address\": \"10.0.0.0/8\", \"Protocol\": \"tcp\", \"Port\": \"9-x\", "),
                   "/etc/p.json:1:69: P.NetworkACLs[0].Port: \"80\", \"1:65535\" or \"\" is expected here" },
                 { ACL("\"Address\": \"10.0.0.0/8\", \"Protocol\": \"tcp\", \"Port\": 80, "), "/etc/p.json:1:69: P.NetworkACLs[0].Port: a string is expected here" },
                 { ACL("\"Address\": \"10.0.0.0/8\", \"Protocol\": \"gre\", "),
