@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "crypto/crypto.h"
+#include "crypto/signature.h"
 #include "wire/message.h"
 #include "wire/token.h"
 
@@ -243,6 +244,32 @@ static void tokens_come_out_as_published(void **state) {
         assert_true(i > 0);
 }
 
+static void signed_tokens_verify_as_published(void **state) {
+        json_t *vector;
+        size_t i;
+
+        json_array_foreach(get(*state, "signed_tokens"), i, vector) {
+                bool ed25519 = streq(json_string_value(get(vector, "algorithm")), "Ed25519");
+                Bytes certificate = get_bytes(vector, "certificate"), signature = get_bytes(vector, "signature");
+                PublicKey key = { .algorithm = ed25519 ? KEY_ED25519 : KEY_P256 };
+                Token t = get_token(vector, &certificate), parsed;
+                uint8_t bytes[TOKEN_SIZE_MAX], hash[32];
+                int n = token_write(&t, signature.len, bytes, sizeof(bytes));
+
+                assert_true(n > 0);
+                assert_int_equal(signature.len, SIGNATURE_SIZE);
+                memcpy(bytes + n, signature.data, signature.len);
+                assert_expected(vector, "bytes", bytes, (size_t) n + signature.len);
+                get_exactly(vector, "public_key", key.bytes, ed25519 ? 32 : 65);
+                assert_int_equal(token_parse(bytes, (size_t) n + signature.len, &parsed), 0);
+                assert_int_equal(token_signature_verify(&key, parsed.bytes, parsed.signed_len, parsed.proof), 0);
+                assert_int_equal(crypto_sha256(parsed.certificate, parsed.certificate_len, hash), 0);
+                assert_expected(vector, "node", hash, 16);
+                assert_memory_equal(parsed.node, hash, 16);
+        }
+        assert_int_equal(i, 2);
+}
+
 static struct in6_addr get_address(const json_t *object, const char *key) {
         const char *text = json_string_value(get(object, key));
         struct in6_addr a = { .s6_addr = { [10] = 0xff, [11] = 0xff } };
@@ -337,6 +364,7 @@ int main(void) {
                 cmocka_unit_test(psk_keys_come_out_as_published),
                 cmocka_unit_test(pair_keys_come_out_as_published_on_both_sides),
                 cmocka_unit_test(tokens_come_out_as_published),
+                cmocka_unit_test(signed_tokens_verify_as_published),
                 cmocka_unit_test(handshakes_come_out_as_published),
         };
 
