@@ -275,7 +275,6 @@ static void a_peer_is_not_known_longer_than_its_certificate_holds(void **state) 
 
 static void keys_of_files_are_refused_with_a_message(void **state) {
         Pki *p = *state;
-        _cleanup_(test_certificate_done) TestCertificate other = {};
         static const char weak[] = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VuBCIEIHcHbQpzGKV9PBbBclGyZkXfTC+H68CZKrF3+6UduSwq\n-----END PRIVATE KEY-----\n"; /* X25519 */
         const struct {
                 const char *key, *certificate, *ca;
