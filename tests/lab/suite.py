@@ -8,6 +8,7 @@ A case is a function whose name is the sentence it proves. Its parameters name t
     foreign  Trireme with another PSK
     plain    no Trireme at all
     solo     Trireme with no key configured, on its own
+    mallory  no Trireme either: the attacker of tests/attack
     pki      nginx as on web, and no key but what the case gives it
     node     neither a key nor anything labelled
 
@@ -28,8 +29,7 @@ import host
 import roots
 from machine import Failure, Machine
 
-MODULES = ["cases_identity", "cases_tags", "cases_strangers", "cases_sockets", "cases_units", "cases_input", "cases_tools", "cases_failures", "cases_holes", "cases_keys",
-           "cases_policy"]
+MODULES = ["cases_identity", "cases_tags", "cases_strangers", "cases_sockets", "cases_units", "cases_input", "cases_tools", "cases_failures", "cases_holes", "cases_attack", "cases_keys", "cases_policy"]
 DROP_IN = "[X-Trireme]\nTriremeLabels=app=web\n"
 
 
@@ -52,7 +52,7 @@ class Lab:
         product = [layer, root]
         self.plans = {
             "web": (11, product, [key] + nginx), "peer": (12, product, [key]), "foreign": (13, product, [other]),
-            "plain": (14, [root], []), "solo": (15, product, []),
+            "plain": (14, [root], []), "mallory": (19, [root], []), "solo": (15, product, []),
             "pki": (16, product, nginx), "node": (17, product, []),
         }
         self.work = work

@@ -1,0 +1,310 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Somebody on the path of every packet (tests/attack), who has no key: no program gets to see a byte of his, and each try is counted."""
+
+import json
+import os
+import statistics
+import subprocess
+
+from expect import connected, contains, denied, holds, same
+from machine import Failure
+from suite import case
+
+ATTACK = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "attack")
+PORT, OTHER_PORT = 8300, 8301
+SEEN, RECORDING = "/run/seen", "/run/recording"
+ELSEWHERE = "10.77.0.200"  # an address that only the attacker answers for
+REFUSALS = ("malformed", "rejected", "bad-mac", "bad-ack-number", "no-state", "flows-full", "pending-full")
+
+
+def install(*machines):
+    for machine in machines:
+        for name in ("attack", "wire.py"):
+            with open(os.path.join(ATTACK, name)) as file:
+                machine.write("/opt/lab/" + name, file.read(), 0o755)
+
+
+class Scene:
+    """A witness on web, a client on peer, and mallory, whom both take for the other."""
+
+    def __init__(self, web, peer, mallory):
+        self.web, self.peer, self.mallory, self.first = web, peer, mallory, 20000
+
+    def __enter__(self):
+        install(self.web, self.peer, self.mallory)
+        macs = {machine: machine.must("cat /sys/class/net/host0/address").strip() for machine in (self.web, self.peer, self.mallory)}
+        self.table = ",".join("%s=%s" % pair for pair in ((self.web.v4, macs[self.web]), (self.peer.v4, macs[self.peer])))
+        for machine, others in ((self.web, (self.peer.v4, ELSEWHERE)), (self.peer, (self.web.v4, ELSEWHERE))):
+            for address in others:
+                machine.must("ip neigh replace %s lladdr %s dev host0 nud permanent" % (address, macs[self.mallory]))
+        self.web.must("rm -f " + SEEN)
+        for port in (PORT, OTHER_PORT):
+            self.serve(port)
+        return self
+
+    def __exit__(self, *_):
+        for machine, others in ((self.web, (self.peer.v4, ELSEWHERE)), (self.peer, (self.web.v4, ELSEWHERE))):
+            for address in others:
+                machine.run("ip neigh del %s dev host0" % address)
+        self.web.remove("witness-%d.service" % PORT, "witness-%d.service" % OTHER_PORT)
+
+    def serve(self, port, how="", labels="app=web"):
+        self.web.service("witness-%d" % port, "/opt/lab/attack witness %d %s %s" % (port, SEEN, how), "TriremeLabels=" + labels)
+        holds("the witness listens", self.web.wait("ss -Hltn sport = %d | grep -q ." % port))
+
+    def attack(self, name, **options):
+        """Starts an attack and returns what waits for its outcome."""
+        words = " ".join("%s=%s" % pair for pair in options.items())
+        process = self.mallory.popen("exec /opt/lab/attack %s %s %s" % (name, self.table, words))
+        if process.stdout.readline() != b"ready\n":
+            raise Failure("the attack did not start: " + process.communicate(timeout=5)[1].decode()[-2000:])
+
+        def outcome():
+            out, err = process.communicate(timeout=60)
+            if process.returncode != 0:
+                raise Failure("the attack %s broke: %s" % (name, err.decode()[-2000:]))
+            return json.loads(out)
+        return outcome
+
+    def clients(self, count, label="app=web", host=None, port=PORT, seconds=2.5, first=None):
+        """What became of so many connections of a unit on peer, by source port."""
+        first = first or self.first
+        self.first += 100
+        script = "triremectl run --label=%s -- /opt/lab/attack clients %s %d %d %d %s" % (label, host or self.web.v4, port, first, count, seconds)
+        result = self.peer.run(script, timeout=60)
+        if result.status != 0:
+            raise Failure("the clients did not run: %s" % result)
+        return {int(port): outcome for port, outcome in json.loads(result.out.splitlines()[-1]).items()}
+
+    def seen(self):
+        return self.web.run("cat " + SEEN).out
+
+    def forget(self):
+        self.web.must(": >" + SEEN)
+
+    def refusals(self, machine):
+        counters = machine.json("triremectl status --json=short")["counters"]
+        return sum(counters[name] for name in REFUSALS)
+
+    def record(self, port=PORT):
+        """One good connection through the attacker, who keeps its handshake. Returns its port; the program's traces are removed."""
+        outcome = self.attack("record", seconds=2, file=RECORDING)
+        (source, result), = self.clients(1, port=port, seconds=1.5).items()
+        holds("the recorded connection works: %s" % result, isinstance(result, float))
+        holds("three messages were recorded", outcome()["handshake"] >= 3)
+        self.forget()
+        return source
+
+
+def refused(scene, what, machine, attack):
+    """Runs an attack; the witness saw nothing, and the machine counted it. Returns the attack's outcome."""
+    before = scene.refusals(machine)
+    result = attack()
+    same("what the program saw of " + what, scene.seen(), "")
+    machine.run("sleep 1.1")  # the counters travel once a second
+    holds("%s was counted (%s)" % (what, result), scene.refusals(machine) > before)
+    return result
+
+
+def none_connected(what, results):
+    got = {port: result for port, result in results.items() if isinstance(result, float)}
+    same("connections that came about: " + what, got, {})
+
+
+def all_connected(what, results):
+    lacking = {port: result for port, result in results.items() if not isinstance(result, float)}
+    same("connections that did not come about: " + what, lacking, {})
+
+
+@case
+def a_recorded_handshake_played_again_reaches_no_program(web, peer, mallory):
+    with Scene(web, peer, mallory) as scene:
+        sport = scene.record()
+        for how in ("as-was", "fitting", "data"):
+            for place in ({}, {"sport": sport + 500}, {"source": ELSEWHERE}, {"port": OTHER_PORT}, {"source": ELSEWHERE, "port": OTHER_PORT}):
+                what = "a replay (%s, %s)" % (how, place or "same ends")
+                result = refused(scene, what, web, scene.attack("replay", file=RECORDING, how=how, **place))
+                same("data that came back after " + what, result["data"], False)
+        web.must("systemctl restart trireme-datapath trireme-helper trireme")
+        holds("the server is enforced again", web.wait("triremectl list --json=short | grep -q '\"unit\":\"witness-%d.service\"'" % PORT))
+        for how in ("as-was", "fitting", "data"):
+            refused(scene, "a replay after a restart (%s)" % how, web, scene.attack("replay", file=RECORDING, how=how))
+
+
+@case
+def a_recorded_handshake_played_on_the_tuple_of_a_connection_that_was_reset_reaches_no_program(web, peer, mallory):
+    """conntrack keeps the entry, and with it the mark, for ten seconds."""
+    with Scene(web, peer, mallory) as scene:
+        for how in ("as-was", "fitting", "data"):
+            scene.serve(PORT, "reset")
+            scene.record()
+            refused(scene, "a replay (%s)" % how, web, scene.attack("replay", file=RECORDING, how=how))
+
+
+FIELDS = {
+    "syn": "0,3,4,5,7,23,39,41,43,47,51,52,t0,t1,t3,t7,t8,t24,t63,t71,t72,t89,t90,t93,m-1,m0,-1",
+    "syn-ack": "0,3,4,5,7,23,39,41,43,47,51,52,t0,t1,t3,t7,t8,t24,t63,t71,t72,t89,t90,t93,m-1,m0,m15",
+    "ack": "0,3,4,5,7,23,39,41,43,47,51,52,68,83",
+}
+
+
+@case
+def one_wrong_bit_in_any_field_of_any_message_authorizes_nobody(web, peer, mallory):
+    with Scene(web, peer, mallory) as scene:
+        for message, offsets in FIELDS.items():
+            count = len(offsets.split(","))
+            machine = peer if message == "syn-ack" else web
+            outcome = scene.attack("flip", seconds=4, message=message, offsets=offsets)
+            before = scene.refusals(machine)
+            none_connected("one bit of the %s wrong" % message, scene.clients(count))
+            same("connections touched", len(outcome()["flipped"]), count)
+            holds("program bytes: none", "from" not in scene.seen())
+            web.run("sleep 1.1")
+            holds("they were counted", scene.refusals(machine) >= before + count - 3)
+        all_connected("nothing wrong", scene.clients(count))
+
+
+@case
+def messages_exchanged_between_two_connections_authorize_neither(web, peer, mallory):
+    with Scene(web, peer, mallory) as scene:
+        for message in ("syn", "syn-ack", "ack"):
+            for what in ("token", "all") if message != "ack" else ("all",):
+                outcome = scene.attack("swap", seconds=3.5, message=message, what=what)
+                results = scene.clients(2)
+                holds("they were exchanged", outcome()["swapped"] > 0)
+                if (message, what) not in (("syn", "token"), ("syn-ack", "token")):  # one unit's token is the same in both
+                    none_connected("%s exchanged (%s)" % (message, what), results)
+                    holds("program bytes: none", "from" not in scene.seen())
+                scene.forget()
+
+
+@case
+def the_token_of_another_unit_of_the_same_node_helps_nobody(web, peer, mallory):
+    """app=evil, whom the server does not let in, travels with the token of app=web."""
+    with Scene(web, peer, mallory) as scene:
+        scene.record()
+        outcome = scene.attack("swap", seconds=5, message="syn", what="token")
+        evil = peer.popen("triremectl run --label=app=evil -- /opt/lab/attack clients %s %d 30000 1 3" % (web.v4, PORT))
+        scene.clients(1, seconds=3, first=31000)
+        (result,) = json.loads(evil.communicate(timeout=30)[0].decode().splitlines()[-1]).values()
+        holds("tokens were exchanged", outcome()["swapped"] > 0)
+        holds("app=evil does not get in: %s" % result, not isinstance(result, float))
+        holds("the program saw nothing of it", "from 30000" not in scene.seen())
+
+
+@case
+def a_message_sent_back_to_its_sender_proves_nothing(web, peer, mallory):
+    with Scene(web, peer, mallory) as scene:
+        before = scene.refusals(peer)
+        outcome = scene.attack("reflect", seconds=3.5)
+        none_connected("reflected", scene.clients(3))
+        holds("they were reflected", outcome()["reflected"] >= 3)
+        peer.run("sleep 1.1")
+        holds("they were counted", scene.refusals(peer) > before)
+
+
+@case
+def taking_messages_out_gets_nobody_a_plain_connection(web, peer, mallory):
+    with Scene(web, peer, mallory) as scene:
+        for message in ("syn", "syn-ack", "ack"):
+            outcome = scene.attack("strip", seconds=3.5, message=message)
+            none_connected("no message in the " + message, scene.clients(2))
+            holds("they were stripped", outcome()["touched"] >= 2)
+            same("what the program saw", "from" in scene.seen(), False)
+        scene.record()
+        # The client could reach that address as a stranger; but it has shown a token.
+        peer.service("dial", "/opt/lab/probe tcp %s %d --wait=6" % (web.v4, PORT), "TriremeLabels=app=web\nTriremeConnectTo=%s/32 tcp" % web.v4,
+                     extra="Type=oneshot\nSuccessExitStatus=0 1", start=False)
+        outcome = scene.attack("strip", seconds=8, message="drop-syn")
+        started = peer.run("systemctl start dial", timeout=30)
+        result = outcome()
+        holds("its SYNs were lost: %s (%s)" % (result, started), result["touched"] >= 3)
+        same("SYNs without a token", result["plain"], 0)
+        peer.remove("dial.service")
+
+
+@case
+def resets_and_data_before_the_proof_change_nothing(web, peer, mallory):
+    with Scene(web, peer, mallory) as scene:
+        before = scene.refusals(web) + scene.refusals(peer)
+        outcome = scene.attack("inject", seconds=4.5)
+        all_connected("with resets and data injected", scene.clients(5, seconds=4))
+        holds("much was injected", outcome()["injected"] >= 50)
+        holds("the program saw none of it", "attacker" not in scene.seen())
+        web.run("sleep 1.1")
+        holds("it was counted", scene.refusals(web) + scene.refusals(peer) > before + 20)
+
+
+@case
+def whoever_lures_a_unit_cannot_hand_its_handshake_on(web, peer, mallory):
+    with Scene(web, peer, mallory) as scene:
+        for hide in ({}, {"hide": "yes"}):
+            outcome = scene.attack("relay", seconds=3.5, outside=ELSEWHERE, server=web.v4, **hide)
+            none_connected("relayed", scene.clients(1, host=ELSEWHERE))
+            holds("it was relayed", outcome().get("2", 0) > 0)
+            same("what the program saw", scene.seen(), "")
+        flows = web.json("triremectl flows --denied --json=short")
+        holds("it says why", any(flow["reason"] == "not-for-me" for flow in flows))
+
+
+@case
+def a_translated_destination_works_when_both_ends_name_it(web, peer, mallory):
+    with Scene(web, peer, mallory) as scene:
+        for named, works in (("%s/32 tcp/%d" % (ELSEWHERE, PORT), True), ("%s/32 tcp/%d" % (ELSEWHERE, PORT + 50), False)):
+            for machine in (web, peer):
+                machine.write("/etc/trireme/trireme.conf.d/50-test.conf", "[Trireme]\nAcceptTranslatedTo=%s\n" % named)
+                machine.must("systemctl reload-or-restart trireme")
+            scene.web.run("sleep 0.5")
+            outcome = scene.attack("relay", seconds=3.5, outside=ELSEWHERE, server=web.v4)
+            (all_connected if works else none_connected)("AcceptTranslatedTo=" + named, scene.clients(1, host=ELSEWHERE))
+            outcome()
+        for machine in (web, peer):
+            machine.must("rm /etc/trireme/trireme.conf.d/50-test.conf")
+            machine.must("systemctl reload-or-restart trireme")
+
+
+@case
+def a_flood_of_forged_tokens_does_not_keep_known_peers_out(web, peer, mallory, report):
+    with Scene(web, peer, mallory) as scene:
+        scene.record()
+
+        def median(**flood):
+            outcome = scene.attack("flood", seconds=6, source=ELSEWHERE, target=web.v4, port=PORT, **flood)
+            results = {}
+            for _ in range(5):
+                results.update(scene.clients(10, seconds=2))
+            all_connected("with a flood of %s" % flood, results)
+            return outcome(), statistics.median(results.values())
+        _, quiet = median(count=0)
+        sent, flooded = median(count=100000)
+        report.notes.append("%.1f ms in quiet, %.1f ms with %d forged SYNs a second" % (quiet, flooded, sent["per-second"]))
+        holds("the flood was one", sent["sent"] >= 20000)
+        holds("the median stays near that of a quiet time (%.1f ms, %.1f ms)" % (quiet, flooded), flooded < quiet * 3 + 20)
+        holds("the program saw nothing of it", "10.77.0.2" not in scene.seen().replace("from " + peer.v4, ""))
+
+
+@case
+def a_flood_of_copied_SYNs_leaves_room_for_known_peers(web, peer, mallory):
+    with Scene(web, peer, mallory) as scene:
+        scene.record()
+        outcome = scene.attack("half-open", seconds=5, file=RECORDING, source=ELSEWHERE, port=PORT, count=5000)
+        web.run("sleep 1.5")
+        all_connected("while thousands are half open", scene.clients(10))
+        outcome()
+        counters = web.json("triremectl status --json=short")["counters"]
+        holds("the bound was reached: %s" % counters, counters["flows-full"] > 0 and counters["half-open"] <= 4096 + 100)
+        holds("the program saw nothing of it", ELSEWHERE not in scene.seen())
+
+
+@case
+def bad_weather_costs_time_and_opens_nothing(web, peer, plain, mallory):
+    weathers = ({"loss": 20}, {"double": 10}, {"late": 30}, {"ms": 200}, {"loss": 10, "double": 10, "late": 30, "ms": 50})
+    with Scene(web, peer, mallory) as scene:
+        for weather in weathers:
+            outcome = scene.attack("weather", seconds=16, **weather)
+            all_connected("in %s" % weather, scene.clients(20, seconds=15))
+            none_connected("another label in %s" % weather, scene.clients(3, label="app=other", seconds=2 if "loss" not in weather else 1))
+            outcome()
+            holds("each byte arrives once", sorted(line for line in scene.seen().splitlines() if line.startswith("from"))
+                  == sorted(set(line for line in scene.seen().splitlines() if line.startswith("from"))))
+            scene.forget()
