@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -218,6 +219,11 @@ typedef struct Worker {
         pid_t pid;
 } Worker;
 
+/* Not _exit(): ahead of a function that does not return a sanitizer asks for the signal stack, which is not on the list. */
+static void leave(int status) {
+        (void) syscall(SYS_exit_group, status);
+}
+
 static Worker worker_start(void) {
         int fds[2];
         Worker w;
@@ -229,7 +235,7 @@ static Worker worker_start(void) {
                 close(fds[0]);
                 if (inspect_sandbox_enter() < 0)
                         _exit(100);
-                _exit(inspect_serve(fds[1]) < 0 ? 1 : 0);
+                leave(inspect_serve(fds[1]) < 0 ? 1 : 0);
         }
         close(fds[1]);
         w.fd = fds[0];
@@ -403,7 +409,7 @@ static void the_sandbox_leaves_no_way_out(void **state) {
                         case 2: (void) fork(); break;
                         default: (void) execl("/bin/true", "true", NULL);
                         }
-                        _exit(0);
+                        leave(0);
                 }
                 assert_int_equal(waitpid(pid, &status, 0), pid);
                 assert_true(WIFSIGNALED(status));
