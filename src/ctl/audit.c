@@ -104,8 +104,11 @@ static bool paths_have(const json_t *array, const char *path) {
         return false;
 }
 
-static uint64_t json_number(const json_t *properties, const char *key) {
-        return (uint64_t) json_integer_value(json_object_get(properties, key));
+/* null: all bits set, which JSON's integers cannot say. */
+static uint64_t json_bits(const json_t *properties, const char *key) {
+        const json_t *v = json_object_get(properties, key);
+
+        return json_is_null(v) ? UINT64_MAX : (uint64_t) json_integer_value(v);
 }
 
 static void cage_read(const json_t *p, Cage *ret) {
@@ -119,25 +122,37 @@ static void cage_read(const json_t *p, Cage *ret) {
                 .delegate = json_is_true(json_object_get(p, "Delegate")),
                 .no_new_privileges = json_is_true(json_object_get(p, "NoNewPrivileges")),
                 .no_bus = paths_have(hidden, "/run/systemd/private") && paths_have(hidden, "/run/dbus/system_bus_socket"),
-                .bounding = json_number(p, "CapabilityBoundingSet"),
-                .ambient = json_number(p, "AmbientCapabilities"),
+                .bounding = json_bits(p, "CapabilityBoundingSet"),
+                .ambient = json_bits(p, "AmbientCapabilities"),
                 .families_allowed = json_is_true(json_array_get(families, 0)),
                 .packet_listed = json_has(listed, "AF_PACKET"),
                 .vsock_listed = json_has(listed, "AF_VSOCK"),
         };
 }
 
+/* One by one: GetAll() is some hundred of them, and not all can be said in JSON. */
 static int read_service(sd_bus *bus, const char *unit, json_t **ret) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        static const char *const names[] = { "User", "DynamicUser", "ProtectControlGroups", "Delegate", "NoNewPrivileges", "InaccessiblePaths",
+                                             "CapabilityBoundingSet", "AmbientCapabilities", "RestrictAddressFamilies" };
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        _cleanup_(json_decrefp) json_t *properties = json_object();
         _cleanup_free_ char *path = NULL;
         int r = sd_bus_path_encode("/org/freedesktop/systemd1/unit", unit, &path);
 
-        if (r >= 0)
-                r = sd_bus_call_method(bus, SYSTEMD_NAME, path, "org.freedesktop.DBus.Properties", "GetAll", &error, &reply, "s", SYSTEMD_NAME ".Service");
-        if (r >= 0)
-                r = bus_message_to_json(reply, ret);
-        return r < 0 ? log_error_errno(r, "Cannot ask systemd about %s: %s", unit, error.message ?: "") : 0;
+        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(names); i++) {
+                _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+                json_t *v;
+
+                r = sd_bus_call_method(bus, SYSTEMD_NAME, path, "org.freedesktop.DBus.Properties", "Get", &error, &reply, "ss", SYSTEMD_NAME ".Service", names[i]);
+                if (r >= 0)
+                        r = bus_message_to_json(reply, &v);
+                if (r >= 0 && json_object_set_new(properties, names[i], v) < 0)
+                        r = -ENOMEM;
+        }
+        if (r < 0)
+                return log_error_errno(r, "Cannot ask systemd about %s%s%s", unit, error.message ? ": " : "", error.message ?: "");
+        *ret = TAKE_PTR(properties);
+        return 0;
 }
 
 int audit_unit(sd_bus *bus, const char *unit, json_t **ret) {

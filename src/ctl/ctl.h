@@ -34,6 +34,7 @@ typedef struct Options {
         uint32_t lines;                 /* flows */
         uint64_t usec;                  /* disarm: for how long */
         bool runtime;                   /* label */
+        size_t threshold;               /* audit: ways out that a unit may have */
         bool encrypt;                   /* key new */
 } Options;
 
@@ -54,3 +55,4 @@ int verb_reload(const Options *o, int argc, char **argv);
 int verb_key(const Options *o, int argc, char **argv);
 int verb_ca(const Options *o, int argc, char **argv);
 int verb_policy(const Options *o, int argc, char **argv);
+int verb_audit(const Options *o, int argc, char **argv);

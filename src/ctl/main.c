@@ -37,6 +37,7 @@ static const Verb verbs[] = {
         { "policy", 1, -1, verb_policy, "policy eval|check ...                  Judge by rules, or look for faults, without a daemon" },
         { "key", 1, -1, verb_key, "key new|show|rotate ...                Make, show and change keys" },
         { "ca", 2, -1, verb_ca, "ca init|issue|revoke DIRECTORY ...     A small certification authority" },
+        { "audit", 0, -1, verb_audit, "audit [UNIT...]                        Name the ways out of each labelled unit's cage" },
         { "disarm", 0, 0, verb_disarm, "disarm [--for=TIME]                    Let everything pass" },
         { "arm", 0, 0, verb_arm, "arm                                    Enforce again" },
         { "reload", 0, 0, verb_reload, "reload                                 Read configuration and units again" },
@@ -44,7 +45,7 @@ static const Verb verbs[] = {
 
 enum {
         ARG_VERSION = 256, ARG_JSON, ARG_NO_PAGER, ARG_NO_LEGEND, ARG_NO_ASK_PASSWORD, ARG_LABEL, ARG_FROM, ARG_TO, ARG_PORT, ARG_DENIED, ARG_FOR,
-        ARG_RUNTIME, ARG_ENCRYPT, ARG_POLICY, ARG_NAME, ARG_RULE, ARG_DIRECTION, ARG_TAGS,
+        ARG_RUNTIME, ARG_ENCRYPT, ARG_POLICY, ARG_NAME, ARG_RULE, ARG_DIRECTION, ARG_TAGS, ARG_THRESHOLD,
 };
 
 static const struct option long_options[] = {
@@ -56,6 +57,7 @@ static const struct option long_options[] = {
         { "denied", no_argument, NULL, ARG_DENIED }, { "lines", required_argument, NULL, 'n' }, { "for", required_argument, NULL, ARG_FOR },
         { "runtime", no_argument, NULL, ARG_RUNTIME }, { "encrypt", no_argument, NULL, ARG_ENCRYPT }, { "policy", required_argument, NULL, ARG_POLICY }, { "name", required_argument, NULL, ARG_NAME },
         { "rule", required_argument, NULL, ARG_RULE }, { "direction", required_argument, NULL, ARG_DIRECTION }, { "tags", required_argument, NULL, ARG_TAGS },
+        { "threshold", required_argument, NULL, ARG_THRESHOLD },
         {},
 };
 
@@ -82,6 +84,7 @@ static int usage(void) {
                "     --for=TIME           disarm: arm again after this time; ca: how long it is valid\n"
                "     --runtime            label: until the next boot only\n"
                "     --encrypt            key new: with systemd-creds, into /etc/credstore.encrypted\n"
+               "     --threshold=N        audit: fail if a unit has more ways out\n"
                "     --rule='CLAUSE ...' --policy=FILE --name=NAME --direction=accept|connect --tags='KEY=VALUE ...'\n"
                "                          policy eval: which rules, which way, over which tags\n"
                "\nExit status: 0 done or allowed, 1 failed, 3 denied (explain, policy eval); run: that of the command.\n");
@@ -123,6 +126,20 @@ static int parse_lines(const char *s, uint32_t *ret) {
         return 0;
 }
 
+static int parse_threshold(const char *s, size_t *ret) {
+        unsigned long n;
+        char *end;
+
+        errno = 0;
+        n = strtoul(s, &end, 10);
+        if (errno != 0 || end == s || *end || *s == '-') {
+                log_error("--threshold= is a number.");
+                return -EINVAL;
+        }
+        *ret = n;
+        return 0;
+}
+
 /* 0, or a negative errno, said already. */
 static int parse_option(Options *o, int c) {
         switch (c) {
@@ -148,6 +165,7 @@ static int parse_option(Options *o, int c) {
         case ARG_RULE: return list_add(&o->rules, optarg);
         case ARG_DIRECTION: o->direction = optarg; return 0;
         case ARG_TAGS: o->tags = optarg; return 0;
+        case ARG_THRESHOLD: return parse_threshold(optarg, &o->threshold);
         default: return -EINVAL; /* getopt said it */
         }
 }
@@ -216,7 +234,7 @@ static int finish(int code) {
 }
 
 int main(int argc, char **argv) {
-        Options o = { .lines = FLOWS_DEFAULT, .usec = USEC_INFINITY };
+        Options o = { .lines = FLOWS_DEFAULT, .usec = USEC_INFINITY, .threshold = SIZE_MAX };
         static char list[] = "list";
         char *default_argv[] = { list, NULL };
         int r;

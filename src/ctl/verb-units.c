@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "ctl/agent.h"
+#include "ctl/audit.h"
 #include "ctl/bus.h"
 #include "ctl/names.h"
 #include "ctl/output.h"
@@ -131,6 +132,16 @@ static void print_unit(json_t *p) {
         }
 }
 
+static void print_ways_out(const json_t *ways) {
+        json_t *way;
+        size_t i;
+
+        json_array_foreach(ways, i, way) {
+                printf("%12s%c ", i == 0 ? "Ways out" : "", i == 0 ? ':' : ' ');
+                printf("%s (%s)\n", json_string_value(json_object_get(way, "text")), json_string_value(json_object_get(way, "setting")));
+        }
+}
+
 static int read_unit(const Options *o, sd_bus *bus, const char *name, json_t **ret) {
         _cleanup_free_ char *unit = NULL, *path = NULL;
         int r = unit_name_mangle(name, &unit);
@@ -145,7 +156,7 @@ static int read_unit(const Options *o, sd_bus *bus, const char *name, json_t **r
 int verb_status(const Options *o, int argc, char **argv) {
         _cleanup_(agent_closep) _unused_ pid_t agent = agent_open(o);
         _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
-        _cleanup_(json_decrefp) json_t *unit = NULL;
+        _cleanup_(json_decrefp) json_t *unit = NULL, *ways_out = NULL;
         _cleanup_(pager_closep) _unused_ pid_t pager = 0;
         int r = ctl_bus_open(o, &bus);
 
@@ -158,8 +169,11 @@ int verb_status(const Options *o, int argc, char **argv) {
                 return CTL_FAILED;
         if (o->json != JSON_OFF)
                 return print_json(o, unit) < 0 ? CTL_FAILED : CTL_OK;
+        r = audit_unit(bus, json_string_value(json_object_get(unit, "Name")), &ways_out);
         pager = pager_open(o);
         print_unit(unit);
+        if (r >= 0) /* said already; the enforcer's own word is worth showing without systemd's */
+                print_ways_out(ways_out);
         return CTL_OK;
 }
 
