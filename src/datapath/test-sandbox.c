@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "datapath/sandbox.h"
+#include "util/sanitizer.h"
 #include "util/try-calls.h"
 
 static long map_protected(const void *protection) {
@@ -48,5 +49,5 @@ int main(void) {
                 cmocka_unit_test(memory_cannot_be_made_executable),
         };
 
-        return cmocka_run_group_tests(tests, NULL, NULL);
+        return sanitizer_skip() ?: cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "enforcer/sandbox.h"
+#include "util/sanitizer.h"
 #include "util/try-calls.h"
 
 static long open_flags(const void *flags) {
@@ -72,5 +73,5 @@ int main(void) {
                 cmocka_unit_test(memory_cannot_be_made_executable),
         };
 
-        return cmocka_run_group_tests(tests, NULL, NULL);
+        return sanitizer_skip() ?: cmocka_run_group_tests(tests, NULL, NULL);
 }

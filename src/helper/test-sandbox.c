@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "helper/sandbox.h"
+#include "util/sanitizer.h"
 #include "util/try-calls.h"
 
 typedef struct Kind {
@@ -66,5 +67,5 @@ int main(void) {
                 cmocka_unit_test(files_are_opened_to_read_or_made_to_say_attached),
         };
 
-        return cmocka_run_group_tests(tests, NULL, NULL);
+        return sanitizer_skip() ?: cmocka_run_group_tests(tests, NULL, NULL);
 }

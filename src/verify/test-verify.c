@@ -17,6 +17,7 @@
 
 #include "crypto/test-authority.h"
 #include "ipc/verify-protocol.h"
+#include "util/sanitizer.h"
 #include "util/try-calls.h"
 #include "verify/serve.h"
 
@@ -159,5 +160,5 @@ int main(void) {
                 cmocka_unit_test(the_sandbox_lets_no_forbidden_call_through),
         };
 
-        return cmocka_run_group_tests(tests, NULL, NULL);
+        return sanitizer_skip() ?: cmocka_run_group_tests(tests, NULL, NULL);
 }
