@@ -34,7 +34,7 @@ typedef struct World {
         const char *texts[8][2];          /* unit, its one file */
         HelperUnit listed[4];
         size_t n_listed;
-        HelperSocket sockets[4];
+        HelperSocket sockets[8];
         size_t n_sockets;
         int results[_HELPER_TYPE_MAX];    /* of requests; answered with 0 else */
         HelperCgroup cgroups[2];          /* what LIST_CGROUPS tells of */

@@ -14,6 +14,8 @@ GUEST_PACKAGES = [
     "nginx-light", "ncat", "tcpdump", "python3", "kmod",
 ]
 SUITES = ("bookworm", "trixie")
+# What the cases of whole jobs run: PostgreSQL, and Ansible over SSH.
+JOB_PACKAGES = ["postgresql", "postgresql-contrib", "openssh-server", "openssh-client", "ansible-core"]
 KERNEL_PACKAGES = ["linux-image-cloud-amd64", "initramfs-tools"]
 
 
@@ -27,6 +29,12 @@ def kernel(suite):
     """Directory with vmlinuz, initrd.img and modules/ of the suite's stock cloud kernel."""
     root = suite_root(suite)
     return cached("kernel-%s-%s" % (suite, digest(KERNEL_PACKAGES)), lambda path: unpack_kernel(root, path))
+
+
+def jobs_layer(suite):
+    """A layer over the root of a suite with the programs of the jobs; none of them is started at boot."""
+    root = suite_root(suite)
+    return cached("jobs-%s-%s" % (suite, digest(GUEST_PACKAGES + BUILD_PACKAGES + JOB_PACKAGES)), lambda path: add_packages(root, JOB_PACKAGES, path))
 
 
 def digest(names):
@@ -75,6 +83,15 @@ def unpack_kernel(root, path):
         shutil.copytree(os.path.join(merged, "usr/lib/modules"), os.path.join(path, "modules"), symlinks=True)
 
 
+def add_packages(root, packages, path):
+    with Overlay([root], path + ".work", upper=path) as merged:
+        resolv = os.path.join(merged, "etc/resolv.conf")
+        shutil.copy("/etc/resolv.conf", resolv)
+        chroot(merged, "apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -qy install --no-install-recommends " + " ".join(packages))
+        chroot(merged, "systemctl disable postgresql.service ssh.service; rm -f /etc/ssh/ssh_host_*; rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin; apt-get clean")
+        os.unlink(resolv)
+
+
 def chroot(root, script):
     call(["chroot", root, "/bin/sh", "-ec", script], env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL": "C.UTF-8"})
 
@@ -109,14 +126,20 @@ def product_layer(root, work, jobs=2):
     """Builds the product inside the suite's root, warnings as errors, and returns the directory to lay over that root: the installed
     files, the users of its sysusers.d and the journal catalog."""
     started = time.monotonic()
-    layer = os.path.join(work, "product")
     with Overlay([root], os.path.join(work, "build")) as merged:
         copy_sources(os.path.join(merged, "src"))
         chroot(merged, "cd /src && meson setup /build --werror >/dev/null && ninja -C /build -j%d && "
                "DESTDIR=/out meson install -C /build --no-rebuild >/dev/null" % jobs)
         shutil.copytree(os.path.join(merged, "out"), os.path.join(work, "out"), symlinks=True)
-    with Overlay([root], os.path.join(work, "install"), upper=layer) as merged:
+    layer = installed(work, [root], "product")
+    say("product built and installed in %d s" % (time.monotonic() - started))
+    return layer
+
+
+def installed(work, lower, name):
+    """A layer with the product, built before, for these lower directories: the users of sysusers.d go into the /etc/passwd that is there."""
+    layer = os.path.join(work, name)
+    with Overlay(lower, os.path.join(work, "install"), upper=layer) as merged:
         call(["cp", "-a", os.path.join(work, "out") + "/.", merged])
         chroot(merged, "systemd-sysusers && journalctl --update-catalog")
-    say("product built and installed in %d s" % (time.monotonic() - started))
     return layer

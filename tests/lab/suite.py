@@ -9,6 +9,7 @@ A case is a function whose name is the sentence it proves. Its parameters name t
     plain    no Trireme at all
     solo     Trireme with no key configured, on its own
     mallory  no Trireme either: the attacker of tests/attack
+    db, ops  Trireme and the lab's PSK; PostgreSQL, sshd and Ansible, none of them running
     pki      nginx as on web, and no key but what the case gives it
     node     neither a key nor anything labelled
 
@@ -29,7 +30,9 @@ import host
 import roots
 from machine import Failure, Machine
 
-MODULES = ["cases_identity", "cases_tags", "cases_strangers", "cases_sockets", "cases_units", "cases_input", "cases_tools", "cases_failures", "cases_holes", "cases_attack", "cases_keys", "cases_policy"]
+MODULES = ["cases_identity", "cases_tags", "cases_strangers", "cases_sockets", "cases_units", "cases_input", "cases_tools", "cases_failures", "cases_holes", "cases_attack", "cases_keys",
+           "cases_policy", "cases_postgres", "cases_ansible"]
+JOB_MACHINES = {"db": 20, "ops": 21}
 DROP_IN = "[X-Trireme]\nTriremeLabels=app=web\n"
 
 
@@ -55,15 +58,22 @@ class Lab:
             "plain": (14, [root], []), "mallory": (19, [root], []), "solo": (15, product, []),
             "pki": (16, product, nginx), "node": (17, product, []),
         }
-        self.work = work
+        self.work, self.root, self.key = work, root, key
 
     def get(self, name):
         if name not in self.machines:
+            if name in JOB_MACHINES and name not in self.plans:
+                self.plan_jobs()
             number, lower, files = self.plans[name]
             machine = Machine(name, number, lower, self.work, files)
             self.machines[name] = machine
             machine.boot()
         return self.machines[name]
+
+    def plan_jobs(self):
+        jobs = [roots.jobs_layer(self.suite), self.root]
+        lower = [roots.installed(self.work, jobs, "product-jobs")] + jobs
+        self.plans.update({name: (number, lower, [self.key]) for name, number in JOB_MACHINES.items()})
 
     def discard(self, names):
         for name in names:
@@ -162,7 +172,7 @@ def main():
     if "TRIREME_LAB_CGROUP" not in os.environ:
         # Roots are made outside: mmdebstrap has to reach the network.
         host.install(host.LAB_PACKAGES + (host.QEMU_PACKAGES if arguments.qemu else []))
-        (roots.kernel if arguments.qemu else roots.suite_root)(arguments.suite)
+        (roots.kernel if arguments.qemu else roots.jobs_layer)(arguments.suite)
         sys.exit(host.enter_namespace([sys.executable, "-B"] + sys.argv))
 
     deadline = time.monotonic() + arguments.seconds
