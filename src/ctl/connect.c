@@ -2,10 +2,11 @@
 #include "ctl/connect.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <poll.h>
 
-#include "ctl/output.h"
+#include "ctl/scope.h"
 #include "policy/tags.h"
 #include "util/clock.h"
 #include "util/fd.h"
@@ -69,4 +70,38 @@ Attempt connect_attempt(const SocketAddress *a, uint64_t timeout_usec) {
         int error = fd < 0 ? errno : connect_wait(fd, a, timeout_usec);
 
         return (Attempt) { error, clock_boottime_usec() - begin };
+}
+
+typedef struct Labelled {
+        const SocketAddress *address;
+        uint64_t timeout_usec;
+        int result;
+} Labelled;
+
+static int labelled_run(void *userdata) {
+        const Labelled *l = userdata;
+        const Attempt a = connect_attempt(l->address, l->timeout_usec);
+
+        return write(l->result, &a, sizeof(a)) == (ssize_t) sizeof(a) ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int connect_labelled(const Options *o, const CtlList *labels, const SocketAddress *a, uint64_t timeout_usec, Attempt *ret, char **ret_scope) {
+        _cleanup_(child_done) Child child = CHILD_INIT;
+        _cleanup_close_ int in = -1, out = -1;
+        Labelled l = { a, timeout_usec, -1 };
+        int fds[2], r;
+
+        if (pipe2(fds, O_CLOEXEC) < 0)
+                return log_error_errno(errno, "Cannot make a pipe");
+        in = fds[0];
+        out = l.result = fds[1];
+        r = child_start(labelled_run, &l, &child);
+        if (r >= 0)
+                r = child_label(o, labels, &child, ret_scope);
+        if (r >= 0)
+                r = child_go(&child);
+        if (r < 0)
+                return r;
+        close(TAKE_FD(out)); /* should the child die, its end is the last */
+        return read(in, ret, sizeof(*ret)) == (ssize_t) sizeof(*ret) ? 0 : log_error_errno(-EIO, "The attempt was cut off");
 }

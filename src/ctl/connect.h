@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "ctl/ctl.h"
 #include "util/macro.h"
 
 typedef struct SocketAddress {
@@ -26,3 +27,5 @@ typedef struct Attempt {
 /* "host:port", "[2001:db8::1]:80"; the port may be a name. The first address that there is. Says what is wrong and returns a negative errno. */
 _must_use_ int address_resolve(const char *text, SocketAddress *ret);
 Attempt connect_attempt(const SocketAddress *a, uint64_t timeout_usec);
+/* The same from a scope of its own with these labels. ret_scope: its name, or NULL. Says what went wrong and returns a negative errno if there was no attempt. */
+_must_use_ int connect_labelled(const Options *o, const CtlList *labels, const SocketAddress *a, uint64_t timeout_usec, Attempt *ret, char **ret_scope);

@@ -10,7 +10,7 @@
 typedef enum CtlExit {
         CTL_OK = 0,     /* done, or allowed */
         CTL_FAILED = 1,
-        CTL_DENIED = 3, /* explain, policy eval */
+        CTL_DENIED = 3, /* explain, ping, policy eval */
 } CtlExit;
 
 typedef enum JsonMode { JSON_OFF, JSON_SHORT, JSON_PRETTY } JsonMode;
@@ -48,6 +48,7 @@ int verb_explain(const Options *o, int argc, char **argv);
 int verb_flows(const Options *o, int argc, char **argv);
 int verb_run(const Options *o, int argc, char **argv);
 int verb_ping(const Options *o, int argc, char **argv);
+int verb_doctor(const Options *o, int argc, char **argv);
 int verb_label(const Options *o, int argc, char **argv);
 int verb_disarm(const Options *o, int argc, char **argv);
 int verb_arm(const Options *o, int argc, char **argv);

@@ -37,6 +37,7 @@ static const Verb verbs[] = {
         { "policy", 1, -1, verb_policy, "policy eval|check ...                  Judge by rules, or look for faults, without a daemon" },
         { "key", 1, -1, verb_key, "key new|show|rotate ...                Make, show and change keys" },
         { "ca", 2, -1, verb_ca, "ca init|issue|revoke DIRECTORY ...     A small certification authority" },
+        { "doctor", 0, 0, verb_doctor, "doctor                                 Look for what is wrong on this host, and try whether it works" },
         { "audit", 0, -1, verb_audit, "audit [UNIT...]                        Name the ways out of each labelled unit's cage" },
         { "disarm", 0, 0, verb_disarm, "disarm [--for=TIME]                    Let everything pass" },
         { "arm", 0, 0, verb_arm, "arm                                    Enforce again" },
@@ -87,7 +88,7 @@ static int usage(void) {
                "     --threshold=N        audit: fail if a unit has more ways out\n"
                "     --rule='CLAUSE ...' --policy=FILE --name=NAME --direction=accept|connect --tags='KEY=VALUE ...'\n"
                "                          policy eval: which rules, which way, over which tags\n"
-               "\nExit status: 0 done or allowed, 1 failed, 3 denied (explain, policy eval); run: that of the command.\n");
+               "\nExit status: 0 done or allowed, 1 failed, 3 denied (explain, ping, policy eval); run: that of the command.\n");
         return CTL_OK;
 }
 

@@ -213,6 +213,27 @@ class Ctl(unittest.TestCase):
         self.assertIn("Verbs:", self.ctl("list", "-h"))
         self.assertRegex(self.ctl("--version"), r"^trireme [0-9.]+\n$")
 
+    # ---- doctor and ping, as far as they come without the enforcer's doing
+
+    def test_ping_says_what_is_wrong_with_an_address(self):
+        for address in ("localhost", ":80", "localhost:", "::1:80", "localhost:no-such-port", "[::1:80"):
+            self.ctl("ping", address, status=1)
+            self.assertRegex(self.err, "HOST:PORT|ADDRESS|not supported|not known|resolution")
+
+    def test_ping_tells_nothing_while_disarmed(self):
+        self.ctl("ping", "127.0.0.1:80", status=1)
+        self.assertIn("disarmed", self.err)
+
+    def test_doctor_judges_each_part_by_itself(self):
+        out = self.ctl("doctor", status=1)  # the stand-in has no helper
+        self.assertRegex(out, r"(?m)^ok +cgroups|^fail cgroups")
+        self.assertRegex(out, r"(?m)^fail enforcer +has no helper")
+        checks = {row["check"]: row["result"] for row in json.loads(self.ctl("doctor", "--json=short", status=1))}
+        self.assertEqual(checks["enforcer"], "fail")
+        self.assertLessEqual({"kernel", "keys", "units", "clock", "conntrack", "self-test"}, set(checks))
+        self.assertLessEqual(set(checks.values()), {"ok", "warn", "fail"})
+        self.ctl("-M", "x", "doctor", status=1)
+
     # ---- run
 
     def run_cmd(self, *command, status=0, **kwargs):

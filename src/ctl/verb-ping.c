@@ -6,22 +6,18 @@
  * identity ends up. The server's node never says why it refuses; only where the server is on this host is its record at hand. */
 
 #include <errno.h>
-#include <fcntl.h>
 #include <netdb.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "ctl/agent.h"
 #include "ctl/bus.h"
 #include "ctl/connect.h"
 #include "ctl/names.h"
 #include "ctl/output.h"
-#include "ctl/scope.h"
 #include "util/clock.h"
-#include "util/fd.h"
 #include "util/log.h"
 
 #define TIMEOUT_USEC (5 * USEC_PER_SEC)        /* TCP repeats a SYN after 1 and 3 s; the third may go without a token */
@@ -53,8 +49,8 @@ static const struct {
         [PING_DENIED_THERE] = { "denied-there", "The server's end refuses these labels.", CTL_DENIED },
         [PING_UNVERIFIED] = { "unverified", "The peer answered with an identity that cannot be verified here.", CTL_DENIED },
         [PING_STRANGER] = { "stranger", "The server answered without an identity, and was reached as a stranger.", CTL_OK },
-        [PING_STRANGER_DENIED] = { "no-identity", "The server answered without an identity: there is no Trireme, the port belongs to no labelled unit, or the path takes "
-                                                  "tokens out. A unit reaches it with TriremeConnectTo= only.", CTL_DENIED },
+        [PING_STRANGER_DENIED] = { "no-identity", "The server shows no identity: nothing listens there, the port belongs to no labelled unit, there is no Trireme, or the "
+                                                  "path takes tokens out. A unit reaches it with TriremeConnectTo= only.", CTL_DENIED },
         [PING_TOKEN_LOST] = { "token-lost", "SYNs with an identity get no answer, one without does: something on the path drops SYNs that carry data, or the server's end "
                                             "drops these labels in silence (DenyAction=drop).", CTL_FAILED },
         [PING_REFUSED] = { "refused", "Reset: nothing listens there, or the server's rules refuse these labels; there, \"triremectl flows --denied\" tells.", CTL_DENIED },
@@ -72,42 +68,6 @@ typedef struct Ping {
 static void ping_done(Ping *p) {
         json_decref(p->own);
         json_decref(p->other);
-}
-
-typedef struct Labelled {
-        const SocketAddress *server;
-        int result_fd;
-} Labelled;
-
-static int connect_labelled(void *userdata) {
-        const Labelled *l = userdata;
-        const Attempt a = connect_attempt(l->server, TIMEOUT_USEC);
-
-        return write(l->result_fd, &a, sizeof(a)) == (ssize_t) sizeof(a) ? EXIT_SUCCESS : EXIT_FAILURE;
-}
-
-/* The connection from a scope with the labels; returns its name too, by which the records know it. */
-static int ping_labelled(const Options *o, const CtlList *labels, Ping *p, char **ret_scope) {
-        _cleanup_(child_done) Child child = CHILD_INIT;
-        _cleanup_close_ int in = -1, out = -1;
-        Labelled l = { &p->server, -1 };
-        int fds[2], r;
-
-        if (pipe2(fds, O_CLOEXEC) < 0)
-                return log_error_errno(errno, "Cannot make a pipe");
-        in = fds[0];
-        out = l.result_fd = fds[1];
-        r = child_start(connect_labelled, &l, &child);
-        if (r >= 0)
-                r = child_label(o, labels, &child, ret_scope);
-        if (r >= 0)
-                r = child_go(&child);
-        if (r < 0)
-                return r;
-        close(TAKE_FD(out)); /* should the child die, its end is the last */
-        if (read(in, &p->labelled, sizeof(p->labelled)) != (ssize_t) sizeof(p->labelled))
-                return log_error_errno(-EIO, "The attempt was cut off");
-        return 0;
 }
 
 static bool has_text(json_t *record, const char *key, const char *text) {
@@ -138,7 +98,8 @@ static int find_records(sd_bus *bus, const char *scope, Ping *p) {
 }
 
 static PingResult ping_result(const Ping *p) {
-        bool rejected = has_text(p->own, "verdict", "reject"), by_acl = has_text(p->own, "reason", "acl");
+        json_t *decided = p->own ?: p->other; /* on one host, one record may stand for both ends */
+        bool rejected = has_text(p->own, "verdict", "reject"), by_acl = has_text(decided, "reason", "acl");
 
         if (has_text(p->other, "verdict", "reject"))
                 return PING_DENIED_THERE;
@@ -149,7 +110,7 @@ static PingResult ping_result(const Ping *p) {
         if (rejected && !has_text(p->own, "reason", "peer-silent"))
                 return PING_DENIED_HERE;
         switch (p->labelled.error) {
-        case 0: return p->own && !by_acl ? PING_AUTHORIZED : p->labelled.usec >= THIRD_SYN_USEC ? PING_TOKEN_LOST : PING_STRANGER;
+        case 0: return decided && !by_acl ? PING_AUTHORIZED : p->labelled.usec >= THIRD_SYN_USEC ? PING_TOKEN_LOST : PING_STRANGER;
         case ECONNREFUSED: case ECONNRESET: return p->plain.error == 0 ? PING_DENIED_THERE : PING_REFUSED;
         case ETIMEDOUT: return p->plain.error == 0 || p->plain.error == ECONNREFUSED ? PING_TOKEN_LOST : PING_SILENT;
         default: return PING_UNREACHABLE;
@@ -157,14 +118,15 @@ static PingResult ping_result(const Ping *p) {
 }
 
 static json_t *ping_to_json(const Ping *p, const char *address, const char *port) {
-        json_t *deciding = p->result == PING_DENIED_THERE && p->other ? p->other : p->own;
-        json_t *v = json_pack("{s:s s:s s:s s:s s:b s:s s:I s:s s:O* s:O*}", "result", results[p->result].name, "text", results[p->result].text, "address", address,
+        json_t *deciding = (p->result == PING_DENIED_THERE && p->other) || !p->own ? p->other : p->own;
+        json_t *v = json_pack("{s:s s:s s:s s:s s:b s:s s:I s:s s:O*}", "result", results[p->result].name, "text", results[p->result].text, "address", address,
                               "port", port, "connected", p->labelled.error == 0, "outcome", p->labelled.error ? strerror(p->labelled.error) : "connected",
-                              "usec", (json_int_t) p->labelled.usec, "plain", p->plain.error ? strerror(p->plain.error) : "connected", "record", p->own, "server_record", p->other);
+                              "usec", (json_int_t) p->labelled.usec, "plain", p->plain.error ? strerror(p->plain.error) : "connected",
+                              "server_unit", json_object_get(p->other, "local_unit"));
         static const char *const keys[] = { "reason", "rule", "peer_unit", "peer_labels", "translated" };
 
         for (size_t i = 0; v && i < ELEMENTSOF(keys); i++) {
-                json_t *from = deciding == p->other && i >= 2 ? NULL : deciding; /* there, the peer is ourselves */
+                json_t *from = deciding == p->other && (i == 2 || i == 3) ? NULL : deciding; /* there, the peer is ourselves */
 
                 if (from && json_object_get(from, keys[i]) && json_object_set(v, keys[i], json_object_get(from, keys[i])) < 0) {
                         json_decref(v);
@@ -184,7 +146,7 @@ static void print_ping(const Ping *p, json_t *v, const char *address, const char
         print_field("Labels", json_object_get(v, "peer_labels"));
         print_field("Reason", json_object_get(v, "reason"));
         print_field("Rule", json_object_get(v, "rule"));
-        if (p->own && p->labelled.error == 0)
+        if (p->result == PING_AUTHORIZED)
                 printf("%12s: %s\n", "Path", json_is_true(json_object_get(v, "translated")) ? "our address was translated on the way" : "direct");
 }
 
@@ -226,7 +188,7 @@ static int ping(const Options *o, const CtlList *labels, Ping *p) {
         if (r >= 0)
                 r = check_armed(bus);
         if (r >= 0)
-                r = ping_labelled(o, labels, p, &scope);
+                r = connect_labelled(o, labels, &p->server, TIMEOUT_USEC, &p->labelled, &scope);
         if (r < 0)
                 return r;
         p->plain = connect_attempt(&p->server, PLAIN_TIMEOUT_USEC);

@@ -30,7 +30,7 @@ import host
 import roots
 from machine import Failure, Machine
 
-MODULES = ["cases_identity", "cases_tags", "cases_strangers", "cases_sockets", "cases_units", "cases_input", "cases_tools", "cases_failures", "cases_holes", "cases_attack", "cases_keys",
+MODULES = ["cases_identity", "cases_tags", "cases_strangers", "cases_sockets", "cases_units", "cases_input", "cases_tools", "cases_ctl", "cases_failures", "cases_holes", "cases_attack", "cases_keys",
            "cases_policy", "cases_postgres", "cases_ansible"]
 JOB_MACHINES = {"db": 20, "ops": 21}
 DROP_IN = "[X-Trireme]\nTriremeLabels=app=web\n"
