@@ -204,7 +204,7 @@ static void on_unit(Link *l, const LinkMessage *msg, int result, void *userdata)
                 return;
         e->n_waiting--;
         if (result < 0)
-                explain_fail(e, result, "Cannot find the unit%s: %s", "");
+                explain_fail(e, result, "One of the two is no unit of this host%s (labels are written key=value): %s", "");
         explain_finish(e);
 }
 
