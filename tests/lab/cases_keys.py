@@ -266,3 +266,34 @@ def a_shared_key_changed_in_three_steps_under_load_loses_no_connection(pki, node
     pki.write(STORE + "/trireme.psk", psk(), 0o600)
     pki.must("triremectl reload", timeout=60)
     fails_with(node, pki, "unverified")
+
+
+@case
+def encrypted_credentials_are_used_and_changed_by_reload(pki, node):
+    key = psk()
+    for machine in (pki, node):
+        machine.must("rm -f %s/trireme.* && mkdir -p %s.encrypted && systemd-creds setup" % (STORE, STORE), timeout=60)
+    node.write(STORE + "/trireme.psk", key, 0o600)
+    node.must("triremectl reload", timeout=60)
+    pki.must("echo %s | systemd-creds encrypt --with-key=host --name=trireme.psk - %s.encrypted/trireme.psk && systemctl daemon-reload && triremectl reload"
+             % (key.strip(), STORE), timeout=60)
+    curl_succeeds(node, pki.v4, "app=web")
+    pki.must("systemctl restart trireme.service", timeout=60)
+    holds("it is read at the start, too", node.wait("triremectl run --label=app=web -- curl -sS --max-time 4 -o /dev/null http://%s/" % pki.v4, 10))
+    pki.must("rm %s.encrypted/trireme.psk && systemctl daemon-reload" % STORE)
+    pki.write(STORE + "/trireme.psk", key, 0o600)
+
+
+@case
+def nodes_of_a_CA_made_by_triremectl_talk(pki, node):
+    node.must("rm -rf /root/ca && triremectl ca init /root/ca")
+    for machine in (pki, node):
+        name = hostname(machine)
+        node.must("triremectl ca issue /root/ca %s --label='app=w*'" % name)
+        equip(machine, *(node.must("cat /root/ca/%s/trireme.%s" % (name, part)) for part in ("key", "cert", "ca")))
+    curl_succeeds(node, pki.v4, "app=web")
+    contains("triremectl key show", pki.must("triremectl key show"), "pki", "app=w*", hostname(pki))
+    node.must("triremectl ca revoke /root/ca %s" % hostname(node))
+    pki.write(STORE + "/trireme.crl", node.must("cat /root/ca/trireme.crl"))
+    pki.must("triremectl reload", timeout=60)
+    fails_with(node, pki, "revoked")
