@@ -31,7 +31,7 @@ import roots
 from machine import Failure, Machine
 
 MODULES = ["cases_identity", "cases_tags", "cases_strangers", "cases_sockets", "cases_units", "cases_input", "cases_tools", "cases_ctl", "cases_failures", "cases_holes", "cases_attack", "cases_keys",
-           "cases_policy", "cases_postgres", "cases_ansible"]
+           "cases_policy", "cases_postgres", "cases_ansible", "cases_privileges", "cases_starts"]
 JOB_MACHINES = {"db": 20, "ops": 21}
 DROP_IN = "[X-Trireme]\nTriremeLabels=app=web\n"
 
@@ -162,12 +162,15 @@ def options():
     parser.add_argument("--module", action="append", choices=MODULES, help="run only the cases of this module")
     parser.add_argument("--only", default="", help="run only the cases whose sentence contains this")
     parser.add_argument("--seconds", type=int, default=600, help="time for the whole suite")
+    parser.add_argument("--long", action="store_true", help="the long variants of the cases that have one")
     parser.add_argument("--results", help="write the counts to this file")
     return parser.parse_args()
 
 
 def main():
     arguments = options()
+    if arguments.long:
+        os.environ["TRIREME_LAB_LONG"] = "1"  # read by the cases
     host.need_root()
     if "TRIREME_LAB_CGROUP" not in os.environ:
         # Roots are made outside: mmdebstrap has to reach the network.

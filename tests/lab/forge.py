@@ -1,0 +1,152 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Runs inside a machine in the enforcer's or the datapath's place, as somebody who took it over would: sends requests that no enforcer sends, and
+prints what came of each as one line of JSON.
+
+    helper CGROUP-ID UNIT     to the helper; CGROUP-ID is one that was never attached, UNIT a labelled unit that runs
+    control                   to the datapath's control socket
+    connect PATH              does the socket take us, and answer a greeting?
+"""
+
+import errno
+import json
+import os
+import socket
+import struct
+import sys
+import time
+
+UNIT_NAME_MAX = 256
+with open("/opt/lab/protocol") as protocol:  # written by the case from the headers
+    NUMBER = json.load(protocol)
+HELLO = struct.pack("=IIII", 1, 0, NUMBER["version"], 0)
+
+
+def text(value, size):
+    return (value.encode() if isinstance(value, str) else value).ljust(size, b"\0")
+
+
+def request(name, serial, unit="", usec=0):
+    """HelperRequest"""
+    return struct.pack("=II", NUMBER[name], serial) + text(unit, UNIT_NAME_MAX) + struct.pack("=Q", usec)
+
+
+def unit_request(name, serial, unit="", cgroup_id=0, index=0, flags=0, profile=0, result=0, reason=""):
+    """HelperUnitRequest"""
+    return (struct.pack("=II", NUMBER[name], serial) + text(unit, UNIT_NAME_MAX) + struct.pack("=QIIIi", cgroup_id, index, flags, profile, result)
+            + text(reason, 256))
+
+
+def local_request(name, serial, client, server, port=0, reserved=0):
+    """HelperLocal"""
+    return struct.pack("=IIIIII", NUMBER[name], serial, client, server, port, reserved)
+
+
+def socket_request(name, serial, cgroup_id, family=socket.AF_INET, protocol=6, sport=80, dport=81):
+    """HelperSocket"""
+    return (struct.pack("=IIQBBBBHH", NUMBER[name], serial, cgroup_id, family, protocol, 1, 0, sport, dport) + socket.inet_aton("127.0.0.1").ljust(16, b"\0") * 2
+            + struct.pack("=III", 0, 0, 0))
+
+
+def greeted(path):
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    sock.settimeout(3)
+    sock.connect(path)
+    sock.send(HELLO)
+    if not sock.recv(65536):
+        raise ConnectionResetError(errno.ECONNRESET, "closed")
+    return sock
+
+
+def outcome(path, packet, serial):
+    """The number in the reply, or "closed": the connection was ended, or "silence"."""
+    try:
+        sock = greeted(path)
+        sock.send(packet)
+        while True:
+            data = sock.recv(1 << 20)
+            if not data:
+                return "closed"
+            kind, number, result = struct.unpack_from("=IIi", data)
+            if kind == NUMBER["reply"] and number == serial:
+                return errno.errorcode.get(-result, result)
+    except socket.timeout:
+        return "silence"
+    except OSError as error:
+        return "closed" if error.errno in (errno.EPIPE, errno.ECONNRESET) else errno.errorcode[error.errno]
+
+
+def forged_requests(foreign, unit):
+    """(what is forged, the packet): each is to be refused."""
+    name = text(unit, UNIT_NAME_MAX)
+    yield "an unknown type", struct.pack("=II", 99, 7) + bytes(264)
+    yield "an answer as a request", struct.pack("=IIiI", NUMBER["reply"], 7, 0, 0)
+    yield "a request that is one byte short", request("get-unit", 7, unit)[:-1]
+    yield "a request that is one byte long", request("get-unit", 7, unit) + b"\0"
+    yield "a header alone", struct.pack("=II", NUMBER["list-units"], 7)
+    yield "three bytes", b"\1\0\0"
+    yield "a unit name without its end", request("get-unit", 7, b"a" * 248 + b".service")
+    yield "a reason without its end", unit_request("attach-done", 7, unit, reason=b"x" * 256)
+    yield "a reason with an escape sequence", unit_request("attach-done", 7, unit, result=-1, reason="\x1b[31m")
+    yield "a path as a unit name", request("open-unit-files", 7, "../../etc/shadow.service")
+    yield "a unit that PID 1 does not know", request("open-unit-files", 7, "no-such-unit.service")
+    yield "a unit that is not there put into the maps", unit_request("close-unit", 7, "no-such-unit.service")
+    yield "a cgroup that was never attached enforced", unit_request("enforce-unit", 7, unit, foreign, 1)
+    yield "a cgroup that was never attached released", unit_request("release-unit", 7, unit, foreign)
+    yield "cgroup 0 enforced", unit_request("enforce-unit", 7, unit, 0, 1)
+    yield "cgroup 1, the root, enforced", unit_request("enforce-unit", 7, unit, 1, 1)
+    yield "index 0", unit_request("enforce-unit", 7, unit, foreign, 0)
+    yield "an index above all that there are", unit_request("enforce-unit", 7, unit, foreign, 0x10000)
+    yield "an unknown flag", unit_request("enforce-unit", 7, unit, foreign, 1, 4)
+    yield "an attach that nobody waits for", unit_request("attach-done", 7, unit)
+    yield "two local units with index 0", local_request("local-accept", 7, 0, 1)
+    yield "a reserved field that is set", local_request("local-accept", 7, 1, 2, 80, 1)
+    yield "a port above all that there are", local_request("local-accept", 7, 1, 2, 65536)
+    yield "a socket of a foreign cgroup cut", socket_request("cut-socket", 7, foreign)
+    yield "a flow without our mark cut", socket_request("cut-flow", 7, 0)
+    yield "a socket of another family cut", socket_request("cut-socket", 7, foreign, family=socket.AF_UNIX)
+    yield "a scope without its process", struct.pack("=II", NUMBER["start-scope"], 7) + bytes(24)
+    yield "a record about no unit", struct.pack("=IIII", NUMBER["record"], 7, 1, 0) + bytes(2200 - len(name))
+
+
+def helper(cgroup_id, unit):
+    path = "/run/trireme/helper.sock"
+    for what, packet in forged_requests(int(cgroup_id), unit):
+        print(json.dumps({"what": what, "outcome": outcome(path, packet, 7)}), flush=True)
+    print(json.dumps({"what": "a good request", "outcome": outcome(path, request("get-state", 7), 7)}), flush=True)
+
+
+def control():
+    """Each type with a size that is not its own, an unknown type, random bytes: to the datapath, each on a connection of its own."""
+    packets = [struct.pack("=II", kind, 7) + bytes(extra) for kind in range(0, 12) for extra in (0, 3, 8, 1024, 60000)]
+    packets += [os.urandom(size) for size in (1, 7, 8, 64, 1500, 8192)]
+    for packet in packets:
+        sock = greeted("/run/trireme/datapath.sock")
+        try:
+            sock.send(packet)
+        except OSError:
+            pass
+        sock.close()
+    print(json.dumps({"what": "%d packets" % len(packets), "outcome": "sent"}), flush=True)
+
+
+def connect(path):
+    """Whoever is not the right one may be turned away by connect() or by silence; an answer is what he must not get."""
+    try:
+        greeted(path)
+        result = "answered"
+    except socket.timeout:
+        result = "silence"
+    except OSError as error:
+        result = errno.errorcode[error.errno]
+    print(json.dumps({"what": path, "outcome": result}), flush=True)
+
+
+def main():
+    {"helper": helper, "control": control, "connect": connect}[sys.argv[1]](*sys.argv[2:])
+    if os.environ.get("NOTIFY_SOCKET"):  # in a daemon's place
+        time.sleep(600)
+
+
+if __name__ == "__main__":
+    main()
