@@ -57,6 +57,7 @@ typedef struct Flow {
         uint32_t n_syns;               /* client: SYNs sent so far */
         bool plain;                    /* client: SYNs go without a message */
         bool translated;               /* the peer sees other addresses, ports or sequence numbers */
+        bool reset;                    /* server: a reset has passed, so there is nothing left that another SYN could disturb */
         int64_t credit;                /* server, unknown peer: bytes that came less bytes that were answered */
         uint8_t our_dh[32], peer_dh[32];
         uint64_t peer;                 /* the enforcer's id of the peer's token */

@@ -85,7 +85,9 @@ Action handshake_client_syn(Handshake *h, const HandshakeInput *in) {
         const FlowKey key = flow_key(&endpoints, FLOW_CLIENT);
         Flow *f = flow_table_get(h->flows, &key, in->now);
 
-        if (!unit || unit->token_len == 0 || unit->token_expires_usec <= in->now)
+        if (!unit)
+                return action_wait_unit(h, in);
+        if (unit->token_len == 0 || unit->token_expires_usec <= in->now)
                 return action_drop(h, DATAPATH_COUNTER_NO_STATE); /* the enforcer has not told us yet; TCP comes again */
         if ((in->unit_flags | unit->flags) & REQUEST_UNIT_CLOSED) {
                 Action a = action_deny(h, in);

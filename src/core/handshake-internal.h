@@ -13,7 +13,7 @@ Action handshake_client_output(Handshake *h, const HandshakeInput *in, Flow *flo
 Action handshake_client_input(Handshake *h, const HandshakeInput *in, const Flow *flow);
 Action handshake_server_syn(Handshake *h, const HandshakeInput *in);      /* INPUT, SYN */
 Action handshake_server_syn_ack(Handshake *h, const HandshakeInput *in);  /* OUTPUT, SYN-ACK */
-Action handshake_server_output(Handshake *h, const HandshakeInput *in);
+Action handshake_server_output(Handshake *h, const HandshakeInput *in, Flow *flow);
 Action handshake_server_input(Handshake *h, const HandshakeInput *in, Flow *flow);
 Action handshake_local(Handshake *h, const HandshakeInput *in);           /* REQUEST_LOCAL */
 Action handshake_record(Handshake *h, const HandshakeInput *in);          /* REQUEST_RECORD_* */
@@ -22,6 +22,8 @@ Action handshake_record(Handshake *h, const HandshakeInput *in);          /* REQ
 Action action_drop(Handshake *h, DatapathCounter counter);
 Action action_accept(uint8_t verdict);
 Action action_strip(uint8_t verdict, const Packet *p); /* accept, without payload and Fast Open option */
+/* Until the enforcer has told of the unit that the table knows already; dropped if that takes too long. */
+Action action_wait_unit(Handshake *h, const HandshakeInput *in);
 Action action_message(uint8_t verdict, const uint8_t *message, size_t len);
 /* Refused: reset towards the peer, or silence where that is configured and the peer is not on this host. Counted. */
 Action action_deny(Handshake *h, const HandshakeInput *in);

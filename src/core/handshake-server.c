@@ -90,14 +90,6 @@ static Action syn_open(Handshake *h, const Syn *s, const Judged *judged, bool kn
         return action_strip(VERDICT_SERVER_PENDING, &s->in->packet);
 }
 
-/* On a half-open tuple only the same SYN counts; whatever else is sent there, by whomever, ends nothing. */
-static Action syn_on_half_open(Handshake *h, const Syn *s, Flow *flow, bool is_message) {
-        if (!is_message || !syn_is_repeated(s, flow->endpoints.client_isn, flow->peer_nonce))
-                return action_drop(h, DATAPATH_COUNTER_NO_STATE);
-        flow->credit += (int64_t) s->in->packet.len;
-        return action_strip(VERDICT_SERVER_PENDING, &s->in->packet);
-}
-
 /* The message is well-formed: whose is it, and may it? */
 static Action syn_judge(Handshake *h, Syn *s) {
         const HandshakeInput *in = s->in;
@@ -132,6 +124,18 @@ static Action syn_judge(Handshake *h, Syn *s) {
         return syn_open(h, s, &judged, known);
 }
 
+/* On a half-open tuple only the same SYN counts; whatever else is sent there, by whomever, ends nothing. */
+static Action syn_on_half_open(Handshake *h, Syn *s, Flow *flow, bool is_message) {
+        bool repeated = is_message && syn_is_repeated(s, flow->endpoints.client_isn, flow->peer_nonce);
+
+        if (is_message && !repeated && flow->reset)
+                return syn_judge(h, s);
+        if (!repeated)
+                return action_drop(h, DATAPATH_COUNTER_NO_STATE);
+        flow->credit += (int64_t) s->in->packet.len;
+        return action_strip(VERDICT_SERVER_PENDING, &s->in->packet);
+}
+
 Action handshake_server_syn(Handshake *h, const HandshakeInput *in) {
         const Packet *p = &in->packet;
         Syn s = { .in = in, .unit = unit_table_get(h->units, in->unit), .endpoints = endpoints_of_client(p) };
@@ -141,7 +145,7 @@ Action handshake_server_syn(Handshake *h, const HandshakeInput *in) {
         int r;
 
         if (!s.unit)
-                return action_drop(h, DATAPATH_COUNTER_NO_STATE); /* the enforcer has not told us yet; TCP comes again */
+                return action_wait_unit(h, in);
         s.key = flow_key(&s.endpoints, FLOW_SERVER);
         if ((in->unit_flags | s.unit->flags) & REQUEST_UNIT_CLOSED)
                 return syn_refuse(h, &s, &(DatapathDecision) { .reason = REASON_CLOSED }, 0);
@@ -203,19 +207,23 @@ Action handshake_server_syn_ack(Handshake *h, const HandshakeInput *in) {
 }
 
 /* Our kernel before the proof: a reset ends its half of the connection; all else (an ACK from TIME_WAIT) would speak to somebody unproven. */
-Action handshake_server_output(Handshake *h, const HandshakeInput *in) {
-        if (in->packet.flags & TCP_FLAG_RST)
-                return action_strip(VERDICT_PASS, &in->packet);
-        return action_drop(h, DATAPATH_COUNTER_NO_STATE);
+Action handshake_server_output(Handshake *h, const HandshakeInput *in, Flow *f) {
+        if (!(in->packet.flags & TCP_FLAG_RST))
+                return action_drop(h, DATAPATH_COUNTER_NO_STATE);
+        f->reset = true;
+        return action_strip(VERDICT_PASS, &in->packet);
 }
 
 /* A reset carries the number that an ACK would, in seq when it is not one (RFC 9293 3.5.2); our kernel ends the connection, the state stays for its time. */
-static Action server_reset(Handshake *h, const HandshakeInput *in, const Flow *f) {
+static Action server_reset(Handshake *h, const HandshakeInput *in, Flow *f) {
         const Packet *p = &in->packet;
         bool match = p->flags & TCP_FLAG_ACK ? f->state == FLOW_SERVER_SYN_ACK_SENT && p->ack == f->endpoints.server_isn + 1
                                              : p->seq == f->endpoints.client_isn + 1;
 
-        return match ? action_strip(VERDICT_PASS, p) : action_drop(h, DATAPATH_COUNTER_BAD_ACK_NUMBER);
+        if (!match)
+                return action_drop(h, DATAPATH_COUNTER_BAD_ACK_NUMBER);
+        f->reset = true;
+        return action_strip(VERDICT_PASS, p);
 }
 
 static bool ack_verifies(Handshake *h, const Flow *f, const Message *m) {
@@ -275,9 +283,12 @@ static Action server_proven(Handshake *h, const HandshakeInput *in, Flow *f, con
         return a;
 }
 
-/* Whoever sends data has sent the proof before: it got lost, and only a SYN-ACK brings it again. Our kernel repeats one by a timer, or never, if it answered
- * with a SYN cookie; so it is shown the SYN again instead of the data, which TCP sends again. */
-static Action server_ask_again(const Flow *f) {
+/* Whoever sends data has sent the proof before. On several processors the data may overtake it; then it waits a moment. Else the proof got lost, and only a
+ * SYN-ACK brings it again. Our kernel repeats one by a timer, or never, if it answered with a SYN cookie; so it is shown the SYN again instead of the data,
+ * which TCP sends again. */
+static Action server_ask_again(const HandshakeInput *in, const Flow *f) {
+        if (!in->waited)
+                return (Action) { .type = ACTION_WAIT, .wait.flow = flow_key(&f->endpoints, FLOW_SERVER) };
         return (Action) { .type = ACTION_ACCEPT, .verdict = VERDICT_PASS, .edit = EDIT_SYN, .syn = &f->tcp_syn };
 }
 
@@ -292,9 +303,10 @@ Action handshake_server_input(Handshake *h, const HandshakeInput *in, Flow *f) {
                 return action_drop(h, DATAPATH_COUNTER_NO_STATE);
         if (!(p->flags & TCP_FLAG_ACK) || p->ack != f->endpoints.server_isn + 1)
                 return action_drop(h, DATAPATH_COUNTER_BAD_ACK_NUMBER);
-        f->credit += (int64_t) p->len;
+        if (!in->waited) /* else it was counted when it came */
+                f->credit += (int64_t) p->len;
         if (message_parse(p->data + p->payload_offset, p->payload_len, &m) < 0 || m.type != MESSAGE_ACK)
-                return server_ask_again(f);
+                return server_ask_again(in, f);
         if (!ack_verifies(h, f, &m))
                 return action_drop(h, DATAPATH_COUNTER_BAD_MAC);
         return server_proven(h, in, f, &m.endpoints);

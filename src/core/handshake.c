@@ -14,6 +14,12 @@ Action action_accept(uint8_t verdict) {
         return (Action) { .type = ACTION_ACCEPT, .verdict = verdict };
 }
 
+Action action_wait_unit(Handshake *h, const HandshakeInput *in) {
+        if (in->waited || in->unit == 0)
+                return action_drop(h, DATAPATH_COUNTER_NO_STATE);
+        return (Action) { .type = ACTION_WAIT, .wait.unit = in->unit };
+}
+
 Action action_message(uint8_t verdict, const uint8_t *message, size_t len) {
         return (Action) { .type = ACTION_ACCEPT, .edit = EDIT_PAYLOAD, .verdict = verdict, .payload = message, .payload_len = len };
 }
@@ -191,8 +197,9 @@ static Action step_output(Handshake *h, const HandshakeInput *in) {
         flow = flow_table_get(h->flows, &client, in->now);
         if (flow)
                 return handshake_client_output(h, in, flow);
-        if (flow_table_get(h->flows, &server, in->now))
-                return handshake_server_output(h, in);
+        flow = flow_table_get(h->flows, &server, in->now);
+        if (flow)
+                return handshake_server_output(h, in, flow);
         released = flow_table_get_released(h->flows, &client, in->now);
         if (released && released->repeat) {
                 released->repeat = false;

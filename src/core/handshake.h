@@ -11,6 +11,7 @@
 #include "core/flow-table.h"
 #include "core/peer-cache.h"
 #include "core/unit-table.h"
+#include "core/waiting.h"
 #include "ipc/datapath-protocol.h"
 #include "wire/packet.h"
 #include "wire/queue-msg.h"
@@ -35,6 +36,7 @@ typedef struct HandshakeInput {
         uint32_t client;               /* REQUEST_LOCAL: index of the client, 0: a stranger */
         bool loopback;
         bool outside;                  /* from outside TargetNetworks=: a SYN's token is not read, its sender is a stranger */
+        bool waited;                   /* the packet was to wait (ACTION_WAIT) and does so no longer, for whatever reason */
         usec_t now;
         uint8_t nonce[MESSAGE_NONCE_SIZE]; /* fresh random bytes for each packet */
         const DatapathResolved *answer; /* the packet was asked about and comes again with this answer; else NULL */
@@ -44,6 +46,7 @@ typedef enum ActionType {
         ACTION_DROP,
         ACTION_ACCEPT,                 /* NF_ACCEPT with verdict and edit */
         ACTION_ASK,                    /* keep the packet, send Handshake.question, and come again with the answer */
+        ACTION_WAIT,                   /* keep the packet until what wait names has happened, and come again */
 } ActionType;
 
 typedef enum ActionEdit {
@@ -63,6 +66,7 @@ typedef struct Action {
         uint32_t unit;                 /* whose the packet is, where known: VERDICT_STRANGER* must name it */
         uint32_t peer_number;          /* VERDICT_*_AUTHORIZED, the first time */
         bool known;                    /* ASK: about a peer that proved itself, or local: it may use the room kept free for those */
+        WaitKey wait;                  /* WAIT */
         const uint8_t *payload;        /* valid until the next step */
         size_t payload_len;
         const PacketSyn *syn;          /* valid until the next step */

@@ -207,6 +207,73 @@ static void another_syn_on_a_half_open_tuple_is_dropped(void **state) {
         receive_syn(p, other);
 }
 
+static void another_syn_on_a_tuple_whose_half_open_connection_was_reset_is_judged(void **state) {
+        Pairing *p = *state;
+        Wire w;
+
+        for (unsigned side = 0; side < 2; side++) {
+                receive_syn(p, send_syn(p));
+                (void) send_syn_ack(p);
+                w = wire_make(&p->c, side == 0, TCP_FLAG_RST, (side == 0 ? p->c.client_isn : p->c.server_isn) + 1, 0, NULL, 0);
+                EXPECT_ACCEPT(side == 0 ? host_input(&p->server, &w) : host_output(&p->server, &w), VERDICT_PASS);
+                w = wire_make(&p->c, true, TCP_FLAG_SYN, p->c.client_isn + 5, 0, NULL, 0);
+                EXPECT_DROP(&p->server, host_input(&p->server, &w), DATAPATH_COUNTER_NO_STATE); /* a stranger's still is not */
+                p->c.client_isn += 64000;
+                open_connection(p);
+                p->c.client_isn += 64000;
+        }
+        receive_syn(p, send_syn(p));
+        w = wire_make(&p->c, true, TCP_FLAG_RST, p->c.client_isn + 2, 0, NULL, 0);
+        EXPECT_DROP(&p->server, host_input(&p->server, &w), DATAPATH_COUNTER_BAD_ACK_NUMBER);
+        p->c.client_isn += 5;
+        w = send_syn(p);
+        EXPECT_DROP(&p->server, host_input(&p->server, &w), DATAPATH_COUNTER_NO_STATE); /* nobody's reset */
+}
+
+static void data_that_overtakes_the_proof_waits_for_it(void **state) {
+        Pairing *p = *state;
+        const Endpoints e = { .client = p->c.client, .server = p->c.server, .client_port = p->c.client_port, .server_port = p->c.server_port };
+        const WaitKey key = { .flow = flow_key(&e, FLOW_SERVER) };
+        Wire data = wire_ack(&p->c, "hello"), ack;
+        Action a;
+
+        p->server.waits = true;
+        receive_syn(p, send_syn(p));
+        receive_syn_ack(p, send_syn_ack(p));
+        ack = send_ack(p, "");
+        a = host_input(&p->server, &data);
+        assert_int_equal(a.type, ACTION_WAIT);
+        assert_memory_equal(&a.wait, &key, sizeof(key));
+        receive_ack(p, ack);
+        EXPECT_ACCEPT(host_input(&p->server, &data), VERDICT_SERVER_AUTHORIZED);
+        assert_int_equal(wire_payload_len(&data), 5);
+        assert_memory_equal(wire_payload(&data), "hello", 5);
+}
+
+static void syns_of_a_unit_that_the_enforcer_has_not_told_of_wait_for_it(void **state) {
+        Pairing *p = *state;
+        Host *hosts[] = { &p->client, &p->server };
+
+        for (unsigned i = 0; i < 2; i++) {
+                const Unit unit = *unit_table_get(hosts[i]->h.units, HOST_UNIT);
+                DatapathUnit told = { .index = HOST_UNIT, .cgroup_id = unit.cgroup_id, .token_expires_usec = USEC_INFINITY, .token_len = unit.token_len };
+                Wire w = i == 0 ? wire_syn(&p->c) : send_syn(p), again = w;
+                Action a;
+
+                memcpy(told.node_dh, unit.node_dh, sizeof(told.node_dh));
+                memcpy(told.token, unit.token, unit.token_len);
+                unit_table_remove(hosts[i]->h.units, HOST_UNIT);
+                hosts[i]->waits = true;
+                a = i == 0 ? host_output(hosts[i], &w) : host_input(hosts[i], &w);
+                assert_int_equal(a.type, ACTION_WAIT);
+                assert_int_equal(a.wait.unit, HOST_UNIT);
+                hosts[i]->waits = false; /* in vain */
+                EXPECT_DROP(hosts[i], i == 0 ? host_output(hosts[i], &w) : host_input(hosts[i], &w), DATAPATH_COUNTER_NO_STATE);
+                assert_int_equal(unit_table_set(hosts[i]->h.units, &told), 0);
+                EXPECT_ACCEPT(i == 0 ? host_output(hosts[i], &again) : host_input(hosts[i], &again), i == 0 ? VERDICT_CLIENT_PENDING : VERDICT_SERVER_PENDING);
+        }
+}
+
 static void a_syn_on_a_live_connection_reaches_tcp_as_an_ack_that_opens_nothing(void **state) {
         Pairing *p = *state;
         Wire w = send_syn(p);
@@ -490,6 +557,9 @@ int main(void) {
                 T(an_ack_message_that_arrives_twice_never_reaches_the_program),
                 T(a_copy_of_the_syn_after_release_reaches_no_listener),
                 T(another_syn_on_a_half_open_tuple_is_dropped),
+                T(another_syn_on_a_tuple_whose_half_open_connection_was_reset_is_judged),
+                T(data_that_overtakes_the_proof_waits_for_it),
+                T(syns_of_a_unit_that_the_enforcer_has_not_told_of_wait_for_it),
                 T(a_syn_on_a_live_connection_reaches_tcp_as_an_ack_that_opens_nothing),
                 T(a_syn_without_a_message_is_a_strangers),
                 T(a_token_from_outside_the_target_networks_is_not_read),

@@ -195,6 +195,10 @@ static Action host_go(Host *h, HandshakeInput *in, Wire *w) {
                 a = handshake_step(&h->h, in);
                 in->answer = NULL;
         }
+        if (a.type == ACTION_WAIT && !h->waits) {
+                in->waited = true;
+                a = handshake_step(&h->h, in);
+        }
         if (a.edit == EDIT_PAYLOAD)
                 n = packet_rewrite(&in->packet, a.payload, a.payload_len, true, buf, sizeof(buf));
         else if (a.edit == EDIT_RESET)

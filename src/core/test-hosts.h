@@ -21,6 +21,7 @@ typedef struct Host {
         bool allow, observe;           /* what its enforcer decides */
         bool client_denies;            /* LOCAL: the client's rules */
         bool plain_allowed;            /* PLAIN_SYN */
+        bool waits;                    /* what is to wait does wait; else it comes again at once, as if it had waited in vain */
         bool mute;                     /* the enforcer does not answer */
         usec_t answer_usec;            /* its answers hold so long */
         uint32_t n_questions;

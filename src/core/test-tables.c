@@ -11,6 +11,7 @@
 #include "core/pending.h"
 #include "core/table.h"
 #include "core/test-hosts.h"
+#include "core/waiting.h"
 
 static const uint8_t seed[SIPHASH_KEY_SIZE] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
 
@@ -211,6 +212,44 @@ static void units_not_named_by_a_new_enforcer_are_gone_at_the_end(void **state) 
         assert_null(unit_table_get(t, UNIT_INDEX_MAX + 1));
 }
 
+static void what_came_too_early_waits_for_its_own_event_bounded_and_not_for_long(void **state) {
+        static const uint8_t payload[] = "packet", large[PENDING_PACKET_SIZE + 1];
+        const WaitKey unit = { .unit = 5 }, flow = { .flow.client_port = 1, .flow.role = FLOW_SERVER };
+        _cleanup_(wait_set_freep) WaitSet *s = NULL;
+        QueueMsg m = message_of(1, large, sizeof(large));
+        PendingPacket p;
+        uint32_t n = 0;
+
+        assert_int_equal(wait_set_new(&s), 0);
+        assert_int_equal(wait_set_next_usec(s), USEC_INFINITY);
+        assert_false(wait_set_add(s, &unit, &m, 1000));
+        for (uint32_t id = 1; id <= 4; id++) {
+                m = message_of(id, payload, sizeof(payload));
+                assert_true(wait_set_add(s, id % 2 ? &unit : &flow, &m, 1000));
+        }
+        assert_int_equal(wait_set_next_usec(s), 1000 + WAIT_PROOF_USEC);
+        for (uint32_t id = 1; id <= 3; id += 2) {
+                assert_true(wait_set_take(s, &unit, &p));
+                assert_int_equal(p.msg.id, id);
+                assert_memory_equal(p.msg.payload, payload, sizeof(payload));
+        }
+        assert_false(wait_set_take(s, &unit, &p));
+        assert_false(wait_set_take_expired(s, 1000 + WAIT_PROOF_USEC - 1, &p));
+        assert_true(wait_set_take_expired(s, 1000 + WAIT_PROOF_USEC, &p));
+        assert_int_equal(p.msg.id, 2);
+        assert_true(wait_set_take(s, &flow, &p));
+        assert_int_equal(p.msg.id, 4);
+        for (WaitKey key = unit; n < WAIT_PACKETS_MAX; key.unit++)
+                for (uint32_t i = 0; i <= WAIT_SAME_MAX; i++) {
+                        assert_int_equal(wait_set_add(s, &key, &m, 0), i < WAIT_SAME_MAX && n < WAIT_PACKETS_MAX);
+                        n += i < WAIT_SAME_MAX;
+                }
+        assert_false(wait_set_add(s, &flow, &m, 0));
+        while (wait_set_take_expired(s, WAIT_UNIT_USEC, &p))
+                n--;
+        assert_int_equal(n, 0);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(siphash_agrees_with_its_authors),
@@ -221,6 +260,7 @@ int main(void) {
                 cmocka_unit_test(decisions_hold_for_their_port_and_their_time_and_are_forgotten_by_unit),
                 cmocka_unit_test(an_answer_about_another_token_is_refused),
                 cmocka_unit_test(units_not_named_by_a_new_enforcer_are_gone_at_the_end),
+                cmocka_unit_test(what_came_too_early_waits_for_its_own_event_bounded_and_not_for_long),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

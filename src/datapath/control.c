@@ -104,6 +104,16 @@ static int on_config(Datapath *d, const DatapathConfig *m) {
         return 0;
 }
 
+static int on_unit(Datapath *d, const DatapathUnit *m, usec_t now) {
+        int r = unit_table_set(d->handshake.units, m);
+
+        if (r < 0)
+                return r;
+        waiting_dispatch(d, &(WaitKey) { .unit = m->index }, now);
+        queue_flush(&d->queue);
+        return 0;
+}
+
 static void on_resolved(Datapath *d, const DatapathResolved *m, usec_t now) {
         const DatapathResolve *question = pending_set_question(d->pending, m->header.serial);
         int r;
@@ -142,7 +152,7 @@ static int control_dispatch(Datapath *d, const ControlMessage *m, size_t len, us
         case DATAPATH_CONFIG:
                 return on_config(d, &m->config);
         case DATAPATH_UNIT:
-                return unit_table_set(d->handshake.units, &m->unit);
+                return on_unit(d, &m->unit, now);
         case DATAPATH_UNIT_GONE:
                 unit_table_remove(d->handshake.units, m->unit.index);
                 return 0;

@@ -22,11 +22,17 @@ static uint32_t client_index(const Datapath *d, const QueueMsg *msg) {
         return ((msg->mark & d->mark_mask) >> __builtin_ctz(d->mark_mask) >> CTMARK_INDEX_SHIFT) & UNIT_INDEX_MAX;
 }
 
+/* Of the connection that p, sent by its client, belongs to. */
+static FlowKey server_key(const Packet *p) {
+        const Endpoints endpoints = { .client = p->saddr, .server = p->daddr, .client_port = p->sport, .server_port = p->dport };
+
+        return flow_key(&endpoints, FLOW_SERVER);
+}
+
 /* REQUEST_UNKNOWN_LISTENER, turned into what the table would have asked had it known; or answered here: then false. */
 static bool dispatch_listener(Datapath *d, const QueueMsg *msg, HandshakeInput *in) {
         const Packet *p = &in->packet;
-        const Endpoints endpoints = { .client = p->saddr, .server = p->daddr, .client_port = p->sport, .server_port = p->dport };
-        const FlowKey key = flow_key(&endpoints, FLOW_SERVER);
+        const FlowKey key = server_key(p);
         const Flow *flow = flow_table_get(d->handshake.flows, &key, in->now);
         bool syn = (p->flags & (TCP_FLAG_SYN | TCP_FLAG_ACK)) == TCP_FLAG_SYN;
 
@@ -93,7 +99,8 @@ static void packet_accept(Datapath *d, const QueueMsg *msg, const Packet *p, con
                 queue_accept(&d->queue, msg, PRIO_MAKE(PRIO_VERDICT, action->verdict, index), n > 0 ? buf : NULL, (size_t) n);
 }
 
-void packet_dispatch(Datapath *d, const QueueMsg *msg, const DatapathResolved *answer, usec_t now) {
+/* A packet from the queue, or one that comes again: with the answer of the enforcer, or after having waited. */
+static void dispatch(Datapath *d, const QueueMsg *msg, const DatapathResolved *answer, bool waited, usec_t now) {
         HandshakeInput in = {
                 .hook = msg->hook,
                 .kind = PRIO_FLAGS(msg->priority) & REQUEST_KIND_MASK,
@@ -102,6 +109,7 @@ void packet_dispatch(Datapath *d, const QueueMsg *msg, const DatapathResolved *a
                 .loopback = (msg->hook == QUEUE_HOOK_INPUT ? msg->iif : msg->oif) == LOOPBACK_IFINDEX,
                 .now = now,
                 .answer = answer,
+                .waited = waited,
         };
         Action action;
 
@@ -131,9 +139,19 @@ void packet_dispatch(Datapath *d, const QueueMsg *msg, const DatapathResolved *a
                 else
                         packet_ask(d, msg, action.known ? NULL : &in.packet.saddr, now);
                 break;
+        case ACTION_WAIT:
+                if (!wait_set_add(d->waiting, &action.wait, msg, now))
+                        dispatch(d, msg, answer, true, now);
+                break;
         }
         for (size_t i = 0; i < action.n_records; i++)
                 records_add(&d->records, &d->control, &action.records[i], now);
+        if (action.type == ACTION_ACCEPT && action.verdict == VERDICT_SERVER_AUTHORIZED && !waited)
+                waiting_dispatch(d, &(WaitKey) { .flow = server_key(&in.packet) }, now);
+}
+
+void packet_dispatch(Datapath *d, const QueueMsg *msg, usec_t now) {
+        dispatch(d, msg, NULL, false, now);
 }
 
 void pending_dispatch(Datapath *d, uint32_t serial, const DatapathResolved *answer, usec_t now) {
@@ -141,7 +159,14 @@ void pending_dispatch(Datapath *d, uint32_t serial, const DatapathResolved *answ
 
         while (pending_set_take(d->pending, serial, &p))
                 if (answer)
-                        packet_dispatch(d, &p.msg, answer, now);
+                        dispatch(d, &p.msg, answer, false, now);
                 else
                         packet_drop(d, &p.msg, DATAPATH_COUNTER_NO_ANSWER);
+}
+
+void waiting_dispatch(Datapath *d, const WaitKey *key, usec_t now) {
+        PendingPacket p;
+
+        while (key ? wait_set_take(d->waiting, key, &p) : wait_set_take_expired(d->waiting, now, &p))
+                dispatch(d, &p.msg, NULL, true, now);
 }

@@ -24,7 +24,7 @@ static void on_message(const QueueMsg *msg, int result, void *userdata) {
 
         turn->d->handshake.counters[DATAPATH_COUNTER_PACKETS]++;
         if (result >= 0)
-                packet_dispatch(turn->d, msg, NULL, turn->now);
+                packet_dispatch(turn->d, msg, turn->now);
         else {
                 turn->d->handshake.counters[DATAPATH_COUNTER_MALFORMED]++;
                 if (msg->id != 0)
@@ -70,6 +70,7 @@ static void tick(Datapath *d, usec_t now) {
 
         while ((serial = pending_set_expired(d->pending, now)) != 0)
                 pending_dispatch(d, serial, NULL, now);
+        waiting_dispatch(d, NULL, now);
         queue_flush(&d->queue);
         if (d->records.batch.n_flows > 0 && d->records.flush_usec <= now)
                 records_flush(&d->records, &d->control);
@@ -95,6 +96,7 @@ static usec_t sleep_usec(const Datapath *d, usec_t now) {
                 until = MIN(until, now + d->notify.watchdog_usec);
         if (pending_set_count(d->pending) > 0)
                 until = MIN(until, now + PENDING_TICK_USEC);
+        until = MIN(until, wait_set_next_usec(d->waiting));
         if (d->records.batch.n_flows > 0)
                 until = MIN(until, d->records.flush_usec);
         return until == USEC_INFINITY ? until : until > now ? until - now : 0;

@@ -66,6 +66,8 @@ int datapath_init(Datapath *d) {
                 r = unit_table_new(&h->units);
         if (r >= 0)
                 r = pending_set_new(&d->pending);
+        if (r >= 0)
+                r = wait_set_new(&d->waiting);
         if (r < 0)
                 return log_error_errno(r, "Cannot set up the tables");
         return listeners_open(&d->listeners, seed);
@@ -77,6 +79,7 @@ void datapath_done(Datapath *d) {
         listeners_close(&d->listeners);
         notify_close(&d->notify);
         pending_set_free(d->pending);
+        wait_set_free(d->waiting);
         flow_table_free(d->handshake.flows);
         peer_cache_free(d->handshake.peers);
         unit_table_free(d->handshake.units);
