@@ -208,6 +208,16 @@ class Ctl(unittest.TestCase):
         self.ctl("status", "x.timer", status=1)
         self.assertIn("only services, sockets, slices and scopes", self.err)
 
+    def test_messages_have_priorities_only_where_the_journal_reads_them(self):
+        for stream, prefix in (("8:1", "triremectl: "), ("x", "triremectl: "), (None, "<3>")):
+            r, w = os.pipe()
+            st = os.fstat(w)
+            env = {**self.env, "JOURNAL_STREAM": stream or f"{st.st_dev}:{st.st_ino}"}
+            subprocess.run([TRIREMECTL, "nonsense"], env=env, stderr=w, timeout=20, check=False)
+            os.close(w)
+            with open(r, encoding="utf-8") as f:
+                self.assertTrue(f.read().startswith(prefix + "Unknown verb"))
+
     def test_help_and_version(self):
         self.assertIn("Verbs:", self.ctl("--help"))
         self.assertIn("Verbs:", self.ctl("list", "-h"))

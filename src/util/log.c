@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static const char *log_name = "trireme";
 static int log_max_level = LOG_INFO;
@@ -19,11 +21,20 @@ static int level_from_string(const char *s) {
         return -EINVAL;
 }
 
+/* The variable is inherited by whatever a service starts, also where its output goes to a file or a terminal: systemd.exec(5). */
+static int stderr_is_journal(void) {
+        const char *e = getenv("JOURNAL_STREAM");
+        unsigned long long device, inode;
+        struct stat st;
+
+        return e && sscanf(e, "%llu:%llu", &device, &inode) == 2 && fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device && st.st_ino == inode;
+}
+
 void log_setup(const char *name) {
         const char *e = getenv("TRIREME_LOG_LEVEL");
 
         log_name = name;
-        log_to_journal = getenv("JOURNAL_STREAM") != NULL;
+        log_to_journal = stderr_is_journal();
         if (!e)
                 e = getenv("SYSTEMD_LOG_LEVEL");
         if (e && level_from_string(e) >= 0)
