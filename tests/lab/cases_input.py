@@ -8,8 +8,9 @@ PORT = 7700
 
 
 def bad_drop_in(machine, text, line, *words):
-    """Starts a service with a bad drop-in and checks that it is closed and that its status and the journal say where and why."""
-    path = "/etc/systemd/system/bad.service.d/50-test.conf"
+    """Starts a service with a bad drop-in and checks that it is closed and that its status and the journal say where and
+    why. Without a line the fault is in the whole, inherited labels included, and is named by what is in it."""
+    where = ["/etc/systemd/system/bad.service.d/50-test.conf:%d" % line] if line else []
     machine.service("bad", "/opt/lab/probe serve %d bad" % PORT, start=False)
     try:
         machine.drop_in("bad.service", text)
@@ -20,9 +21,9 @@ def bad_drop_in(machine, text, line, *words):
         row = unit_row(machine, "bad.service")
         holds("it is listed as denied with a reason: %s" % row, row is not None and row["state"] == "denied" and row["reason"])
         status = machine.run("triremectl status bad.service").out
-        contains("triremectl status", status, path + (":%d" % line if line else ""), *words)
-        contains("systemctl status", machine.run("systemctl status -n 20 --no-pager -l bad.service").out, path, *words)
-        contains("the journal", machine.must("journalctl -b --no-pager -u bad.service"), path, *words)
+        contains("triremectl status", status, *where, *words)
+        contains("systemctl status", machine.run("systemctl status -n 20 --no-pager -l bad.service").out, *where, *words)
+        contains("the journal", machine.must("journalctl -b --no-pager -u bad.service"), *where, *words)
     finally:
         machine.remove("bad.service")
 
@@ -60,7 +61,7 @@ def a_byte_that_is_not_UTF_8_before_the_section_denies_the_unit(solo):
 @case
 def tags_that_do_not_fit_a_token_deny_the_unit(solo):
     labels = " ".join("key%03d=%s" % (number, "v" * 40) for number in range(60))
-    bad_drop_in(solo, "[X-Trireme]\nTriremeLabels=app=web %s\n" % labels, 0, "key")
+    bad_drop_in(solo, "[X-Trireme]\nTriremeLabels=app=web %s\n" % labels, 0, "key000=", "bytes of a token")
 
 
 @case
@@ -101,8 +102,11 @@ def a_key_file_that_others_may_read_is_refused(foreign):
     foreign.must("chmod 644 /etc/credstore/trireme.psk && systemctl restart trireme.service || true")
     foreign.service("kept", "/opt/lab/probe serve 7702 kept", "TriremeLabels=app=web", start=False)
     foreign.run("systemctl start kept", timeout=60)
-    denied("its label", foreign.probe("tcp", "127.0.0.1", 7702, label="app=web"))
-    contains("the journal", foreign.must("journalctl -b --no-pager | grep -i trireme"), "trireme.psk")
+    denied("a stranger", foreign.probe("tcp", "127.0.0.1", 7702))
+    refused = foreign.run("triremectl run --label=app=web -- /opt/lab/probe tcp 127.0.0.1 7702")
+    holds("nothing runs with a label: %s" % refused.err, refused.status == 1)
+    contains("the refusal", refused.err, "trireme.psk", "0600")
+    contains("the journal of the unit", foreign.must("journalctl -b --no-pager -u kept"), "trireme.psk", "0600")
     foreign.remove("kept.service")
     foreign.must("chmod 600 /etc/credstore/trireme.psk && systemctl restart trireme.service")
 

@@ -202,7 +202,7 @@ class Machine(Guest):
 
     def connect(self):
         enter = ["nsenter", "-t", str(self.leader), "-n", "ip"]
-        end = time.monotonic() + 10
+        end = time.monotonic() + 30
         while subprocess.run(enter + ["link", "show", "host0"], capture_output=True).returncode != 0:
             if time.monotonic() > end:
                 raise Broken("%s has no network interface:\n%s" % (self.name, self.console()))
