@@ -188,6 +188,8 @@ void record_flow(Manager *m, const DatapathFlow *record) {
         cut_late(m, record);
         if (u)
                 name_acl(m, u, &f.record);
+        if (u && u->state == UNIT_DENIED && f.record.reason == REASON_CLOSED) /* to the table a unit is closed or not; why, is known here */
+                f.record.reason = u->reason;
         kept = flow_log_add(&m->flows, &f);
         if (!kept)
                 return;
