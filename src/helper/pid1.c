@@ -262,7 +262,7 @@ static void pid1_disconnect(Pid1 *p) {
 
         removed_clear(p);
         p->reloading = false;
-        pid1_queries_fail(p, -ECONNRESET);
+        pid1_queries_lose(p);
         pid1_scopes_fail(p, -ECONNRESET);
         while (p->lists)
                 list_finish(p->lists, -ECONNRESET, NULL, 0);
@@ -278,6 +278,7 @@ static int on_reconnect(sd_event_source *s, uint64_t usec, void *userdata) {
                 return sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
         }
         log_info("Connected to PID 1 again");
+        pid1_queries_repeat(p);
         p->callbacks.reloaded(p->callbacks.userdata);
         return 0;
 }
@@ -375,6 +376,7 @@ void pid1_free(Pid1 *p) {
         if (!p)
                 return;
         pid1_disconnect(p);
+        pid1_queries_fail(p, -ECONNRESET);
         sd_event_source_disable_unref(p->reconnect);
         sd_event_source_disable_unref(p->removed_timer);
         free(p);

@@ -32,6 +32,8 @@ struct Pid1 {
         ScopeStart *scopes;
 };
 
+void pid1_queries_lose(Pid1 *p);   /* the connection ended */
+void pid1_queries_repeat(Pid1 *p); /* there is a new one */
 void pid1_queries_fail(Pid1 *p, int error);
 void pid1_scopes_fail(Pid1 *p, int error);
 int on_job_removed(sd_bus_message *m, void *userdata, sd_bus_error *ret_error);

@@ -29,18 +29,24 @@ struct UnitQuery {
         PropertyCall calls[PROPERTIES_MAX];
         unsigned n_pending;
         int error;
+        bool lost;            /* the connection ended under way: to be asked again on the next */
         bool known;           /* LoadState= says that there is such a unit */
         bool inet_listener;   /* socket units: at least one listener on an address of the network */
+        char name[HELPER_UNIT_NAME_MAX]; /* as asked for; unit.unit is what PID 1 calls it */
         HelperUnit unit;
         UnitPaths paths;
 };
 
-static void query_free(UnitQuery *q) {
+static void query_clear(UnitQuery *q) {
         for (size_t i = 0; i < q->paths.n; i++)
                 free(q->paths.paths[i]);
-        free(q->paths.exec);
         for (size_t i = 0; i < ELEMENTSOF(q->calls); i++)
                 sd_bus_slot_unref(q->calls[i].slot);
+}
+
+static void query_free(UnitQuery *q) {
+        query_clear(q);
+        free(q->paths.exec);
         free(q);
 }
 
@@ -77,6 +83,20 @@ void pid1_queries_fail(Pid1 *p, int error) {
 
                 q->error = error;
                 query_finish(q);
+        }
+}
+
+/* daemon-reexec closes the connection, and whoever starts a unit just then must not notice: what was under way begins anew on the next one. */
+void pid1_queries_lose(Pid1 *p) {
+        for (UnitQuery *q = p->queries; q; q = q->next) {
+                UnitQuery fresh = { .pid1 = p, .next = q->next, .callback = q->callback, .userdata = q->userdata, .lost = true, .paths.exec = q->paths.exec };
+
+                query_clear(q);
+                memcpy(fresh.name, q->name, sizeof(fresh.name));
+                memcpy(fresh.unit.unit, q->name, sizeof(fresh.unit.unit));
+                if (fresh.paths.exec)
+                        *fresh.paths.exec = (UnitExec) {};
+                *q = fresh;
         }
 }
 
@@ -295,9 +315,11 @@ static int on_property(sd_bus_message *m, void *userdata, sd_bus_error *ret_erro
         const Property *p = call->property;
         int k = sd_bus_message_is_method_error(m, NULL) ? -sd_bus_message_get_errno(m) : p->read ? p->read(q, m) : unit_exec_read(q->paths.exec, p->name, m);
 
+        if (k < 0 && sd_bus_is_open(q->pid1->bus) <= 0)
+                q->lost = true;
         if (k < 0 && q->error >= 0)
                 q->error = k;
-        if (--q->n_pending == 0)
+        if (--q->n_pending == 0 && !q->lost)
                 query_finish(q);
         return 0;
 }
@@ -314,13 +336,13 @@ static const struct UnitType {
         { ".scope", "org.freedesktop.systemd1.Scope", SCOPE },
 };
 
-static int query_send(UnitQuery *q, const char *unit) {
+static int query_send(UnitQuery *q) {
         const struct UnitType *type = types;
         _cleanup_free_ char *path = NULL;
         unsigned wanted;
-        int k = sd_bus_path_encode("/org/freedesktop/systemd1/unit", unit, &path);
+        int k = sd_bus_path_encode("/org/freedesktop/systemd1/unit", q->name, &path);
 
-        while (!streq(strrchr(unit, '.'), type->suffix)) /* a valid unit name has one of them */
+        while (!streq(strrchr(q->name, '.'), type->suffix)) /* a valid unit name has one of them */
                 type++;
         wanted = type->type | (type->type == SERVICE && q->paths.exec ? EXEC : 0);
         for (size_t i = 0; k >= 0 && i < ELEMENTSOF(properties); i++) {
@@ -343,14 +365,14 @@ static int query_start(Pid1 *p, const char *unit, UnitExec *exec, UnitCallback c
 
         if (!unit_name_is_valid(unit))
                 return -EINVAL;
-        if (!p->bus)
-                return -ENOTCONN;
         q = calloc(1, sizeof(*q));
         if (!q)
                 return -ENOMEM;
         *q = (UnitQuery) { .pid1 = p, .callback = callback, .userdata = userdata, .paths.exec = exec };
-        (void) snprintf(q->unit.unit, sizeof(q->unit.unit), "%s", unit);
-        k = query_send(q, unit);
+        (void) snprintf(q->name, sizeof(q->name), "%s", unit);
+        memcpy(q->unit.unit, q->name, sizeof(q->unit.unit));
+        q->lost = !p->bus || sd_bus_is_open(p->bus) <= 0;
+        k = q->lost ? 0 : query_send(q);
         if (k < 0) {
                 q->paths.exec = NULL; /* still the caller's */
                 query_free(q);
@@ -359,6 +381,19 @@ static int query_start(Pid1 *p, const char *unit, UnitExec *exec, UnitCallback c
         q->next = p->queries;
         p->queries = q;
         return 0;
+}
+
+void pid1_queries_repeat(Pid1 *p) {
+        for (UnitQuery *q = p->queries, *next; q; q = next) {
+                next = q->next;
+                if (!q->lost)
+                        continue;
+                q->lost = false;
+                if (query_send(q) < 0) {
+                        q->error = -ECONNRESET;
+                        query_finish(q);
+                }
+        }
 }
 
 int pid1_get_unit(Pid1 *p, const char *unit, UnitCallback callback, void *userdata) {

@@ -38,7 +38,8 @@ _must_use_ int pid1_new(sd_event *event, int cgroup_root_fd, const Pid1Callbacks
 void pid1_free(Pid1 *p);
 DEFINE_CLEANUP(Pid1 *, pid1_free);
 
-/* Each returns 0 and calls back later, or a negative errno and never does. A lost connection answers every query with -ECONNRESET. */
+/* Each returns 0 and calls back later, or a negative errno and never does. A query whose connection is lost is asked again on the next; a list or a
+ * scope is answered with -ECONNRESET. */
 _must_use_ int pid1_get_unit(Pid1 *p, const char *unit, UnitCallback callback, void *userdata);
 _must_use_ int pid1_get_unit_exec(Pid1 *p, const char *unit, UnitCallback callback, void *userdata); /* with paths->exec */
 _must_use_ int pid1_list_units(Pid1 *p, UnitListCallback callback, void *userdata); /* of the types that can be a processing unit */

@@ -112,12 +112,12 @@ def a_burst_of_starts_lets_nothing_out(web, plain, report):
 
 
 @case
-def starts_between_daemon_reloads_let_nothing_out(web, plain):
+def starts_around_daemon_reload_and_daemon_reexec_let_nothing_out(web, plain):
     """Not without a pause: systemd starts nothing at all then, labelled or not."""
     n = 24
     prepare(web, plain)
     with Door(plain, web) as door:
-        knocks(web, "for i in $(seq %d); do systemctl start --no-block knock@r$i; [ $((i %% 4)) = 0 ] && systemctl daemon-reload; "
+        knocks(web, "for i in $(seq %d); do systemctl start --no-block knock@r$i; [ $((i %% 4)) = 0 ] && systemctl daemon-reload; [ $i = 13 ] && systemctl daemon-reexec; "
                "sleep 0.1; done; true" % n, n, 120)
         same("packets that should not have come", door.count(), 0)
 
