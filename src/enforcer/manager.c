@@ -340,7 +340,23 @@ void manager_update_status(Manager *m) {
                           m->datapath_ready ? "" : "; waiting for the datapath");
 }
 
-static int reload_config(Manager *m, char **ret_text) {
+static bool networks_equal(const NetworkList *a, const NetworkList *b) {
+        bool equal = a->n_networks == b->n_networks;
+
+        for (size_t i = 0; equal && i < a->n_networks; i++)
+                equal = a->networks[i].family == b->networks[i].family && a->networks[i].prefix_len == b->networks[i].prefix_len &&
+                        IN6_ARE_ADDR_EQUAL(&a->networks[i].address, &b->networks[i].address);
+        return equal;
+}
+
+/* What helper_send_config() tells. */
+static bool same_for_helper(const Config *a, const Config *b) {
+        return a->conntrack_mark_mask == b->conntrack_mark_mask && a->deny_drop == b->deny_drop && a->failure_open == b->failure_open &&
+               networks_equal(&a->target_networks, &b->target_networks) && networks_equal(&a->excluded_networks, &b->excluded_networks) &&
+               acl_list_equal(&a->failsafe_accept_from, &b->failsafe_accept_from);
+}
+
+static int reload_config(Manager *m, bool *ret_tell_helper, char **ret_text) {
         bool failsafe_changed;
         Config config;
         int r;
@@ -354,6 +370,7 @@ static int reload_config(Manager *m, char **ret_text) {
                 *ret_text = m->policies_fault ? strdup(m->policies_fault) : NULL;
                 return r;
         }
+        *ret_tell_helper = !same_for_helper(&config, &m->config);
         failsafe_changed = !acl_list_equal(&config.failsafe_accept_from, &m->config.failsafe_accept_from);
         config_done(&m->config);
         m->config = config;
@@ -366,6 +383,7 @@ static int reload_config(Manager *m, char **ret_text) {
 
 int manager_reload(Manager *m, char **ret_text) {
         uint64_t now_usec;
+        bool tell_helper;
         int r;
 
         r = sd_event_now(m->event, CLOCK_MONOTONIC, &now_usec);
@@ -373,9 +391,10 @@ int manager_reload(Manager *m, char **ret_text) {
                 return r;
 
         (void) sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, now_usec);
-        r = reload_config(m, ret_text);
+        r = reload_config(m, &tell_helper, ret_text);
         if (r >= 0) {
-                helper_send_config(m);
+                if (tell_helper) /* while networks are replaced, a peer in them looks like a stranger for a moment */
+                        helper_send_config(m);
                 datapath_send_config(m);
                 datapath_forget(m, DATAPATH_FORGET_DECISIONS, 0);
                 helper_local_forget(m, 0);
