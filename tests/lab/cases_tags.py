@@ -178,9 +178,11 @@ def a_worker_that_dies_costs_nothing_but_a_moment(web):
 
 
 @case
-def a_command_that_triremectl_runs_has_the_tags_of_its_caller(web):
-    out = web.must("triremectl run --label=app=run -- sh -c 'sleep 1; triremectl list --json=short'")
-    contains("the list from within", out, "trireme-run-")
+def a_command_that_triremectl_runs_has_the_tags_of_what_it_executes(web):
+    web.must("triremectl run --label=app=run -- sh -c 'sleep 0.3; exec sleep 20' >/dev/null 2>&1 </dev/null & sleep 1")
+    unit = next(row["unit"] for row in web.json("triremectl list --json=short") if row["unit"].startswith("trireme-run-"))
+    wait_tags(web, unit, {"exe": [web.must("realpath /usr/bin/sleep").strip()], "exe.sha256": [sha256(web, "/usr/bin/sleep")], "user": ["root"]})
+    web.must("systemctl stop " + unit)
 
 
 @case
