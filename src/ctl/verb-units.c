@@ -64,6 +64,18 @@ static void print_sentence(const char *name, const char *text) {
         printf("%12s: %s\n", name, text);
 }
 
+/* Line by line, as policy check prints them. */
+static void print_faults(const char *name, const char *faults) {
+        while (faults && *faults) {
+                size_t n = strcspn(faults, "\n");
+
+                printf("%12s%c ", name, *name ? ':' : ' ');
+                printf("%.*s\n", (int) n, faults);
+                faults += n + (faults[n] == '\n');
+                name = "";
+        }
+}
+
 static void print_host(json_t *p) {
         const char *key_mode = json_string_value(json_object_get(p, "KeyMode"));
         json_t *connected = json_object_get(p, "Connected"), *until = json_object_get(p, "DisarmedUntil"), *v;
@@ -82,6 +94,8 @@ static void print_host(json_t *p) {
                 print_sentence("Key", key_mode);
         json_object_foreach(connected, name, v)
                 print_sentence(name, json_is_true(v) ? "connected" : "NOT CONNECTED");
+        print_faults("Config", json_string_value(json_object_get(p, "ConfigFault")));
+        print_faults("Policies", json_string_value(json_object_get(p, "PoliciesFault")));
         print_field("Units", json_object_get(p, "NUnits"));
         printf("\n");
 }

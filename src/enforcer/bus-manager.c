@@ -279,6 +279,14 @@ static int get_connected(sd_bus *bus, const char *path, const char *interface, c
         return sd_bus_message_append(reply, "a{sb}", 2, "helper", (int) m->helper_ready, "datapath", (int) m->datapath_ready);
 }
 
+static int get_config_fault(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        return sd_bus_message_append(reply, "s", ((const Manager *) userdata)->config_fault ?: "");
+}
+
+static int get_policies_fault(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        return sd_bus_message_append(reply, "s", ((const Manager *) userdata)->policies_fault ?: "");
+}
+
 static int get_n_units(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         const Manager *m = userdata;
         uint32_t n = 0;
@@ -316,6 +324,8 @@ const sd_bus_vtable bus_manager_vtable[] = {
         SD_BUS_PROPERTY("KeyMode", "s", get_key_mode, 0, 0),
         SD_BUS_PROPERTY("KeyIsGroupSecret", "b", get_key_is_group, 0, 0),
         SD_BUS_PROPERTY("Connected", "a{sb}", get_connected, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("ConfigFault", "s", get_config_fault, 0, 0),
+        SD_BUS_PROPERTY("PoliciesFault", "s", get_policies_fault, 0, 0),
         SD_BUS_PROPERTY("NUnits", "u", get_n_units, 0, 0),
         SD_BUS_PROPERTY("Counters", "a{st}", get_counters, 0, 0),
         SD_BUS_SIGNAL_WITH_ARGS("UnitAttached", SD_BUS_ARGS("s", unit, "o", path), 0),

@@ -173,7 +173,7 @@ static bool still_allowed(const Manager *m, const DatapathFlow *f) {
         const Peer *peer = f->peer ? peers_find_id(m->peers, f->peer) : NULL;
         bool server = f->direction == DATAPATH_ACCEPT;
 
-        if (!u || (!peer && f->peer_unit == 0)) /* gone, or a stranger's: the kernel's own sets decided about those */
+        if (!u || (!peer && !other)) /* one end is gone; or a stranger's: the kernel's own sets decided about those */
                 return true;
         return peer ? peer->verified && may_talk(u, server, &peer->tags, peer->families, f->dport) : allowed_locally(u, other, server, f->dport);
 }

@@ -225,6 +225,11 @@ static void a_late_record_of_what_is_no_longer_allowed_cuts_its_connection(void 
         assert_int_equal(cut->socket.sport, 80);
         assert_int_equal(cut->socket.dport, 1000);
         assert_int_equal(cut->socket.saddr.s6_addr[3], 2);
+        world_forget(w);
+        flows.flows[0].peer_unit = 4711; /* has ended: so has the connection */
+        assert_int_equal(send(w->datapath, &flows, size, 0), size);
+        world_settle(w);
+        assert_null(world_asked(w, HELPER_CUT_FLOW, 0));
 }
 
 int main(void) {
