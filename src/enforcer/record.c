@@ -162,6 +162,8 @@ static void name_acl(Manager *m, const Unit *u, DatapathFlow *r) {
 
         if (r->peer || r->peer_unit || r->rule || (r->reason != REASON_NO_IDENTITY && r->reason != REASON_OBSERVE && r->reason != REASON_ACL))
                 return;
+        if (u->state == UNIT_DENIED) /* it has ended meanwhile: "closed" is not why the table refused */
+                return;
         decide_stranger(u, connect, r->family, connect ? &r->daddr : &r->saddr, r->protocol, r->protocol == IPPROTO_TCP || r->protocol == IPPROTO_UDP ? r->dport : 0, &d);
         if (d.allow != (r->verdict != DATAPATH_FLOW_REJECT)) /* they have changed since */
                 return;
