@@ -89,10 +89,8 @@ static int find_records(sd_bus *bus, const char *scope, Ping *p) {
         json_array_foreach(records, i, record) {
                 json_t **side = has_text(record, "local_unit", scope) ? &p->own : has_text(record, "peer_unit", scope) ? &p->other : NULL;
 
-                if (side) {
-                        json_decref(*side);
+                if (side && !*side) /* the first decided; what follows are leftovers of a connection that was refused */
                         *side = json_incref(record);
-                }
         }
         return 0;
 }
