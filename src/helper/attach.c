@@ -2,6 +2,7 @@
 /* Attaching a unit ahead of its first process. The client says nothing about the unit: what counts is the cgroup it runs in, that of
  * trireme-attach@UNIT.service. The unit's own cgroup is made here, before PID 1 would; PID 1 takes the directory as it is, so that the id
  * that goes into the table as "closed" now is the id that the unit's sockets will bear. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -134,6 +135,18 @@ void attach_forget(const Manager *m, const char *unit, uint64_t cgroup_id) {
         k = attached_remove(m, unit);
         if (k < 0)
                 log_warning_errno(k, "Cannot remove the file that says that %s is attached", unit);
+}
+
+void attach_forget_any(const Manager *m, uint64_t cgroup_id) {
+        DIR *dir = opendir(m->options.attached_dir);
+        const struct dirent *e;
+
+        if (!dir)
+                return;
+        while ((e = readdir(dir)))
+                if (unit_name_is_valid(e->d_name))
+                        attach_forget(m, e->d_name, cgroup_id);
+        closedir(dir);
 }
 
 static void attach_succeed(Attach *a) {

@@ -49,6 +49,8 @@ static int release_unit(Manager *m, const void *request, int fd) {
         }
         if (r->unit[0])
                 attach_forget(m, r->unit, r->cgroup_id);
+        else
+                attach_forget_any(m, r->cgroup_id);
         return table_remove_unit(m->table, r->cgroup_id);
 }
 

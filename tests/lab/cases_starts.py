@@ -226,3 +226,16 @@ def the_end_of_a_unit_is_told_with_its_cause(web):
         holds("the signal says %s: %s" % (cause, out), '"ender.service"' in out and '"%s"' % cause in out)
     holds("the journal says it too", "ender.service ended (signal)" in web.must("journalctl -b --no-pager -u trireme"))
     web.remove("ender.service")
+
+
+@case
+def a_unit_that_ends_while_the_enforcer_is_away_leaves_nothing_when_it_is_back(web):
+    web.service("leaver", "/opt/lab/probe serve 7660 leaver", "TriremeLabels=app=web")
+    group = int(web.must("stat -c %i /sys/fs/cgroup/system.slice/leaver.service"))
+    # nft prints an id whose directory is gone as a number, in the byte order that it takes the set's keys for.
+    element = r"nft list ruleset | grep -E '\b(%d|%d)\b|leaver.service'" % (group, int.from_bytes(group.to_bytes(8, "little"), "big"))
+    holds("its cgroup is in the table", web.run(element).status == 0)
+    web.must("systemctl stop trireme.service && systemctl stop leaver.service && systemctl start trireme.service")
+    holds("no element is left", web.wait("! " + element))
+    holds("no file is left", web.wait("! ls /run/trireme/attached | grep -q leaver"))
+    web.remove("leaver.service")
