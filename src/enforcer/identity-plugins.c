@@ -29,6 +29,7 @@ typedef struct Run {
 
 typedef struct HostTags {          /* of a plug-in that says "# host" */
         bool known;
+        bool fresh;                /* told since the plug-ins were last listed */
         TagSet tags;
 } HostTags;
 
@@ -51,11 +52,9 @@ int plugins_new(Manager *m, Plugins **ret) {
         return 0;
 }
 
-static void plugins_forget_host(Plugins *p) {
-        for (size_t i = 0; i < PLUGINS_MAX; i++) {
-                tag_set_done(&p->host[i].tags);
-                p->host[i].known = false;
-        }
+static void host_forget(HostTags *h) {
+        tag_set_done(&h->tags);
+        *h = (HostTags) {};
 }
 
 static void run_free(Run *r) {
@@ -73,7 +72,8 @@ Plugins *plugins_free(Plugins *p) {
                 return NULL;
         while (p->runs)
                 run_free(p->runs);
-        plugins_forget_host(p);
+        for (size_t i = 0; i < PLUGINS_MAX; i++)
+                host_forget(&p->host[i]);
         free(p);
         return NULL;
 }
@@ -120,7 +120,7 @@ static void keep(Plugins *p, Unit *u, const char *name, TagSet *tags, const char
 
 static void keep_for_host(Plugins *p, int i, TagSet *tags) {
         tag_set_done(&p->host[i].tags);
-        p->host[i] = (HostTags) { .known = true, .tags = *tags };
+        p->host[i] = (HostTags) { .known = true, .fresh = true, .tags = *tags };
         *tags = (TagSet) {};
         for (Unit *u = p->manager->units.first, *next; u; u = next) {
                 next = u->next;
@@ -145,6 +145,8 @@ static void run_finish(Run *r) {
                 log_warning("Plug-in %s tells nothing of %s: %s", r->name, u->name, fault);
         if (result == -ECONNRESET) /* the next helper is asked for all of them */
                 i = -ENOENT;
+        if (i >= 0 && !host && !p->host[i].fresh)
+                host_forget(&p->host[i]);
         if (result >= 0 && host && i >= 0)
                 keep_for_host(p, i, &tags);
         else if (u && !u->remnant && u->identity && i >= 0)
@@ -241,19 +243,39 @@ void plugins_run(Manager *m, Unit *u) {
         if (!k || !p->listed || u->info.active != HELPER_ACTIVE || !identity_can_ask(&u->info) ||
             (k->run && memcmp(k->invocation_id, u->info.invocation_id, sizeof(k->invocation_id)) == 0))
                 return;
-        unit_plugins_done(k);
+        if (memcmp(k->invocation_id, u->info.invocation_id, sizeof(k->invocation_id)) != 0)
+                unit_plugins_done(k);
         k->run = true;
         memcpy(k->invocation_id, u->info.invocation_id, sizeof(k->invocation_id));
         for (size_t i = 0; i < p->n; i++)
-                if (!p->host[i].known)
+                if (!p->host[i].fresh)
                         run_start(p, u, p->names[i]);
 }
 
+/* What was told before holds until it is told anew: a reload in which nothing changed must not change a unit's tags for a moment, which would cut its connections. */
+static void host_carry_over(Plugins *p) {
+        HostTags old[PLUGINS_MAX];
+
+        memcpy(old, p->host, sizeof(old));
+        memset(p->host, 0, sizeof(p->host));
+        for (size_t i = 0; i < p->n_new; i++) {
+                int k = find_name(p, p->new_names[i]);
+
+                if (k < 0)
+                        continue;
+                p->host[i] = old[k];
+                p->host[i].fresh = false;
+                old[k] = (HostTags) {};
+        }
+        for (size_t i = 0; i < PLUGINS_MAX; i++)
+                host_forget(&old[i]);
+}
+
 static void plugins_listed(Plugins *p) {
+        host_carry_over(p);
         memcpy(p->names, p->new_names, sizeof(p->names));
         p->n = p->n_new;
         p->listed = true;
-        plugins_forget_host(p);
         for (Unit *u = p->manager->units.first, *next; u; u = next) {
                 next = u->next;
                 if (u->remnant || !u->identity)
