@@ -194,7 +194,7 @@ static bool make_ack(const Pair *pair, Flow *f) {
 
 /* Our rules refuse a peer that proved who it is. Our kernel sees a reset; a peer that repeats its SYN-ACK is told then. */
 static Action client_deny(Handshake *h, const HandshakeInput *in, Flow *f, const DatapathDecision *decision) {
-        Action a = { .type = ACTION_ACCEPT, .verdict = VERDICT_PASS, .edit = EDIT_RESET };
+        Action a = action_reset(in->packet.ack);
         RecordInput record = client_record(f, decision, f->peer, 0);
 
         f->state = FLOW_CLIENT_DENIED;
@@ -314,6 +314,9 @@ Action handshake_client_input(Handshake *h, const HandshakeInput *in, const Flow
 
         if (!(p->flags & TCP_FLAG_RST))
                 return action_drop(h, DATAPATH_COUNTER_NO_STATE);
+        /* A closed port of a host without us acknowledges all that our SYN held (RFC 9293 3.10.7.1); our own TCP knows nothing of the message in it. */
+        if ((p->flags & TCP_FLAG_ACK) && f->state == FLOW_CLIENT_SYN_SENT && !f->plain && p->ack == f->endpoints.client_isn + 1 + f->message_len)
+                return action_reset(f->endpoints.client_isn + 1);
         if (!(p->flags & TCP_FLAG_ACK) || p->ack != f->endpoints.client_isn + 1)
                 return action_drop(h, DATAPATH_COUNTER_BAD_ACK_NUMBER);
         return action_strip(VERDICT_PASS, p);

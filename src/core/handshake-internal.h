@@ -26,6 +26,7 @@ Action action_strip(uint8_t verdict, const Packet *p); /* accept, without payloa
 Action action_wait_unit(Handshake *h, const HandshakeInput *in);
 Action action_message(uint8_t verdict, const uint8_t *message, size_t len);
 /* Refused: reset towards the peer, or silence where that is configured and the peer is not on this host. Counted. */
+Action action_reset(uint32_t ack); /* to our own TCP, in place of the packet */
 Action action_deny(Handshake *h, const HandshakeInput *in);
 
 /* ---- records ---- */

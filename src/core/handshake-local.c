@@ -98,7 +98,7 @@ Action handshake_record(Handshake *h, const HandshakeInput *in) {
         if (decision.allow)
                 a = p->protocol == IPPROTO_TCP && (p->flags & TCP_FLAG_SYN) ? action_strip(VERDICT_PASS, p) : action_accept(VERDICT_PASS);
         else if (syn_ack && input) /* the stranger's answer to our client, who would wait if the stranger were told instead */
-                a = (Action) { .type = ACTION_ACCEPT, .verdict = VERDICT_PASS, .edit = EDIT_RESET };
+                a = action_reset(p->ack);
         else
                 a = action_deny(h, in);
         action_record(&a, in, &record);

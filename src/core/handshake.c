@@ -32,6 +32,10 @@ Action action_strip(uint8_t verdict, const Packet *p) {
         return packet_is_clean(p) ? action_accept(verdict) : action_message(verdict, NULL, 0);
 }
 
+Action action_reset(uint32_t ack) {
+        return (Action) { .type = ACTION_ACCEPT, .verdict = VERDICT_PASS, .edit = EDIT_RESET, .reset_ack = ack };
+}
+
 Action action_deny(Handshake *h, const HandshakeInput *in) {
         if (h->deny_drop && in->hook == QUEUE_HOOK_INPUT && !in->loopback)
                 return action_drop(h, DATAPATH_COUNTER_REJECTED);

@@ -70,6 +70,7 @@ typedef struct Action {
         const uint8_t *payload;        /* valid until the next step */
         size_t payload_len;
         const PacketSyn *syn;          /* valid until the next step */
+        uint32_t reset_ack;            /* EDIT_RESET: what the reset acknowledges */
         size_t n_records;
         DatapathFlow records[ACTION_RECORDS_MAX]; /* without time */
 } Action;

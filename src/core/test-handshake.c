@@ -359,6 +359,19 @@ static void the_third_syn_goes_plain_only_to_allowed_strangers(void **state) {
         }
 }
 
+static void a_refusal_that_counts_our_message_reaches_our_kernel_with_the_number_it_expects(void **state) {
+        Pairing *p = *state;
+        Wire syn = send_syn(p), w;
+        uint32_t all = p->c.client_isn + 1 + (uint32_t) wire_payload_len(&syn);
+
+        w = wire_make(&p->c, false, TCP_FLAG_RST | TCP_FLAG_ACK, 0, all - 1, NULL, 0);
+        EXPECT_DROP(&p->client, host_input(&p->client, &w), DATAPATH_COUNTER_BAD_ACK_NUMBER);
+        w = wire_make(&p->c, false, TCP_FLAG_RST | TCP_FLAG_ACK, 0, all, NULL, 0);
+        EXPECT_ACCEPT(host_input(&p->client, &w), VERDICT_PASS);
+        assert_int_equal(wire_parse(&w).flags, TCP_FLAG_RST | TCP_FLAG_ACK);
+        assert_int_equal(wire_parse(&w).ack, p->c.client_isn + 1);
+}
+
 static void resets_pass_to_our_kernel_when_their_numbers_fit(void **state) {
         Pairing *p = *state;
         Wire w;
@@ -565,6 +578,7 @@ int main(void) {
                 T(a_token_from_outside_the_target_networks_is_not_read),
                 T(a_bare_syn_ack_is_the_acls_business_unless_a_token_was_seen_there),
                 T(the_third_syn_goes_plain_only_to_allowed_strangers),
+                T(a_refusal_that_counts_our_message_reaches_our_kernel_with_the_number_it_expects),
                 T(resets_pass_to_our_kernel_when_their_numbers_fit),
                 T(what_comes_before_the_proof_is_dropped),
                 T(fast_open_data_and_option_do_not_survive),

@@ -202,7 +202,7 @@ static Action host_go(Host *h, HandshakeInput *in, Wire *w) {
         if (a.edit == EDIT_PAYLOAD)
                 n = packet_rewrite(&in->packet, a.payload, a.payload_len, true, buf, sizeof(buf));
         else if (a.edit == EDIT_RESET)
-                n = packet_write_reset(&in->packet, buf, sizeof(buf));
+                n = packet_write_reset(&in->packet, a.reset_ack, buf, sizeof(buf));
         else if (a.edit == EDIT_SYN)
                 n = packet_write_syn(&in->packet, a.syn, buf, sizeof(buf));
         else if (a.edit == EDIT_ACK)

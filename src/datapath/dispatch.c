@@ -88,7 +88,7 @@ static void packet_accept(Datapath *d, const QueueMsg *msg, const Packet *p, con
         if (action->edit == EDIT_PAYLOAD)
                 n = packet_rewrite(p, action->payload, action->payload_len, true, buf, sizeof(buf));
         else if (action->edit == EDIT_RESET)
-                n = packet_write_reset(p, buf, sizeof(buf));
+                n = packet_write_reset(p, action->reset_ack, buf, sizeof(buf));
         else if (action->edit == EDIT_SYN)
                 n = packet_write_syn(p, action->syn, buf, sizeof(buf));
         else if (action->edit == EDIT_ACK)

@@ -336,6 +336,11 @@ static void write_input_local(const Writer *w) {
         if_input_loopback(r, true); /* a refusal, made by this kernel */
         if_tcp_flags(r, RST, RST);
         then_goto(r, "accept");
+        /* A closed port of a host without us acknowledges the message in our SYN too, which conntrack does not know of: it gets no entry. */
+        if_input_loopback(r, false);
+        if_tcp_flags(r, SYN_BITS, RST | ACK);
+        if_ct_state(r, NF_CT_STATE_INVALID);
+        then_goto(r, "queue_flow");
         /* ICMP finds a socket only by the packet that an error quotes: path MTU, unreachable. */
         if_protocol(r, IPPROTO_ICMP);
         if_ct_state(r, NF_CT_STATE_RELATED);

@@ -335,22 +335,23 @@ int packet_rewrite(const Packet *p, const uint8_t *payload, size_t payload_len, 
         return (int) len;
 }
 
-static int write_with_flags(const Packet *p, uint8_t flags, uint8_t *buf, size_t size) {
+static int write_with_flags(const Packet *p, uint8_t flags, uint32_t ack, uint8_t *buf, size_t size) {
         int len = packet_rewrite(p, NULL, 0, true, buf, size);
 
         if (len < 0)
                 return len;
         buf[p->l4_offset + TCP_FLAGS] = flags;
+        store_be32(buf + p->l4_offset + TCP_ACK, ack);
         fix_tcp_checksum(p->family, buf, p->l4_offset, (size_t) len);
         return len;
 }
 
-int packet_write_reset(const Packet *p, uint8_t *buf, size_t size) {
-        return write_with_flags(p, TCP_FLAG_RST | TCP_FLAG_ACK, buf, size);
+int packet_write_reset(const Packet *p, uint32_t ack, uint8_t *buf, size_t size) {
+        return write_with_flags(p, TCP_FLAG_RST | TCP_FLAG_ACK, ack, buf, size);
 }
 
 int packet_write_ack(const Packet *p, uint8_t *buf, size_t size) {
-        return write_with_flags(p, TCP_FLAG_ACK, buf, size);
+        return write_with_flags(p, TCP_FLAG_ACK, p->ack, buf, size);
 }
 
 void packet_read_syn(const Packet *p, PacketSyn *ret) {

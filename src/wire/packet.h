@@ -45,8 +45,9 @@ _must_use_ int packet_parse(const uint8_t *data, size_t len, Packet *ret);
  * Returns the new total length, or -EMSGSIZE (buf too small, or beyond 65535), -EPROTO (not TCP). */
 _must_use_ int packet_rewrite(const Packet *p, const uint8_t *payload, size_t payload_len, bool strip_fast_open, uint8_t *buf, size_t size);
 
-/* Writes p (a TCP SYN-ACK) to buf as a reset of the connection it answers: RST and ACK, without payload (RFC 9293 3.10.7.3). Returns as above. */
-_must_use_ int packet_write_reset(const Packet *p, uint8_t *buf, size_t size);
+/* Writes p (a TCP SYN-ACK or RST) to buf as a reset of the connection it answers: RST and ACK of the given number, without payload (RFC 9293 3.10.7.3). Returns as
+ * above. */
+_must_use_ int packet_write_reset(const Packet *p, uint32_t ack, uint8_t *buf, size_t size);
 
 /* Writes p (a TCP SYN) to buf as an ACK with the same sequence number, without payload. Returns as above. */
 _must_use_ int packet_write_ack(const Packet *p, uint8_t *buf, size_t size);

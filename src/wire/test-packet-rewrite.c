@@ -162,21 +162,21 @@ static void a_fin_goes_with_the_data_that_is_cut(void **state) {
         assert_int_equal(q.flags, p.flags);
 }
 
-static void a_reset_answers_what_the_syn_ack_answered(void **state) {
+static void a_reset_answers_what_it_is_told_to(void **state) {
         uint8_t data[sizeof(ack_ipv6)], out[sizeof(ack_ipv6)];
         Packet p, q;
 
         memcpy(data, ack_ipv6, sizeof(data));
         data[53] = TCP_FLAG_SYN | TCP_FLAG_ACK;
         assert_int_equal(packet_parse(data, sizeof(data), &p), 0);
-        assert_int_equal(packet_write_reset(&p, out, sizeof(out)), 60);
+        assert_int_equal(packet_write_reset(&p, 0xfffffffe, out, sizeof(out)), 60);
         assert_int_equal(packet_parse(out, 60, &q), 0);
         assert_int_equal(q.flags, TCP_FLAG_RST | TCP_FLAG_ACK);
-        assert_int_equal(q.ack, p.ack);
+        assert_int_equal(q.ack, 0xfffffffe);
         assert_int_equal(q.seq, p.seq);
         assert_int_equal(q.payload_len, 0);
         assert_checksums(out, 60);
-        assert_int_equal(packet_write_reset(&p, out, 59), -EMSGSIZE);
+        assert_int_equal(packet_write_reset(&p, 1, out, 59), -EMSGSIZE);
 }
 
 static void a_syn_becomes_an_ack_of_the_same_number(void **state) {
@@ -291,7 +291,7 @@ int main(void) {
                 cmocka_unit_test(other_options_are_not_taken_for_fast_open),
                 cmocka_unit_test(what_does_not_fit_is_not_written),
                 cmocka_unit_test(a_fin_goes_with_the_data_that_is_cut),
-                cmocka_unit_test(a_reset_answers_what_the_syn_ack_answered),
+                cmocka_unit_test(a_reset_answers_what_it_is_told_to),
                 cmocka_unit_test(a_syn_becomes_an_ack_of_the_same_number),
                 cmocka_unit_test(any_segment_survives_getting_and_losing_a_payload),
                 cmocka_unit_test(flipped_bits_and_cut_packets_never_harm),

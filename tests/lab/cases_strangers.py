@@ -28,6 +28,13 @@ def a_labelled_unit_cannot_reach_a_stranger_by_TCP(peer, plain):
 
 
 @case
+def a_labelled_client_of_a_closed_port_of_a_stranger_is_refused_at_once(peer, plain):
+    for address in (plain.v4, plain.v6):
+        answer = peer.probe("tcp", address, 7299, label="app=web")
+        same("what app=web gets from a closed port of " + address, answer["result"], "refused")
+
+
+@case
 def a_labelled_unit_cannot_reach_a_stranger_of_its_own_host_by_TCP(peer):
     peer.service("door", "/opt/lab/probe serve 7201 door")
     connected("the door is open to the unlabelled", peer.probe("tcp", "127.0.0.1", 7201))
