@@ -79,6 +79,13 @@ static void packet_ask(Datapath *d, const QueueMsg *msg, const struct in6_addr *
                 pending_dispatch(d, serial, NULL, now);
 }
 
+static void dispatch(Datapath *d, const QueueMsg *msg, const DatapathResolved *answer, bool waited, usec_t now);
+
+static void packet_wait(Datapath *d, const QueueMsg *msg, const WaitKey *key, usec_t now) {
+        if (!wait_set_add(d->waiting, key, msg, now))
+                dispatch(d, msg, NULL, true, now);
+}
+
 static void packet_accept(Datapath *d, const QueueMsg *msg, const Packet *p, const Action *action) {
         bool authorized = action->verdict == VERDICT_CLIENT_AUTHORIZED || action->verdict == VERDICT_SERVER_AUTHORIZED;
         uint32_t index = authorized ? action->peer_number : action->unit;
@@ -136,12 +143,13 @@ static void dispatch(Datapath *d, const QueueMsg *msg, const DatapathResolved *a
         case ACTION_ASK:
                 if (answer) /* it did not answer what this packet needs */
                         packet_drop(d, msg, DATAPATH_COUNTER_NO_ANSWER);
-                else
+                else if (d->control.greeted || waited)
                         packet_ask(d, msg, action.known ? NULL : &in.packet.saddr, now);
+                else /* an enforcer that comes tells of all units first */
+                        packet_wait(d, msg, &(WaitKey) { .unit = d->handshake.question.unit ?: d->handshake.question.client }, now);
                 break;
         case ACTION_WAIT:
-                if (!wait_set_add(d->waiting, &action.wait, msg, now))
-                        dispatch(d, msg, answer, true, now);
+                packet_wait(d, msg, &action.wait, now);
                 break;
         }
         for (size_t i = 0; i < action.n_records; i++)
