@@ -113,11 +113,17 @@ static void job_add(CutJob *job, const HelperSocket *s) {
         job->sockets[job->n_sockets++] = *s;
 }
 
+/* Of a socket in SYN_SENT nothing but a SYN has gone out: the next one is judged, and what answers it, by what holds then. It may be without a conntrack entry,
+ * which a forged reset ends whatever its number. */
+static bool socket_is_live(const HelperSocket *s) {
+        return s->state != TCP_LISTEN && s->state != TCP_TIME_WAIT && s->state != TCP_CLOSE && s->state != TCP_SYN_SENT;
+}
+
 static void job_judge(Manager *m, const Unit *u, const CutJob *job) {
         for (size_t i = 0; i < job->n_sockets; i++) {
                 const HelperSocket *s = &job->sockets[i];
 
-                if (s->state != TCP_LISTEN && s->state != TCP_TIME_WAIT && s->state != TCP_CLOSE && !socket_allowed(m, u, job, s))
+                if (socket_is_live(s) && !socket_allowed(m, u, job, s))
                         socket_cut(m, s, HELPER_CUT_SOCKET);
         }
 }
