@@ -88,8 +88,8 @@ class Scene:
 
     def record(self, port=PORT):
         """One good connection through the attacker, who keeps its handshake. Returns its port; the program's traces are removed."""
-        outcome = self.attack("record", seconds=2, file=RECORDING)
-        (source, result), = self.clients(1, port=port, seconds=1.5).items()
+        outcome = self.attack("record", seconds=6, file=RECORDING)
+        (source, result), = self.clients(1, port=port, seconds=5).items()
         holds("the recorded connection works: %s" % result, isinstance(result, float))
         holds("three messages were recorded", outcome()["handshake"] >= 3)
         self.forget()
@@ -160,7 +160,7 @@ def one_wrong_bit_in_any_field_of_any_message_authorizes_nobody(web, peer, mallo
             same("connections touched", len(outcome()["flipped"]), count)
             holds("program bytes: none", "from" not in scene.seen())
             web.run("sleep 1.1")
-            holds("they were counted", scene.refusals(machine) >= before + count - 3)
+            holds("they were counted", scene.refusals(machine) >= before + count / 2)
         all_connected("nothing wrong", scene.clients(count))
 
 
@@ -227,12 +227,12 @@ def taking_messages_out_gets_nobody_a_plain_connection(web, peer, mallory):
 def resets_and_data_before_the_proof_change_nothing(web, peer, mallory):
     with Scene(web, peer, mallory) as scene:
         before = scene.refusals(web) + scene.refusals(peer)
-        outcome = scene.attack("inject", seconds=4.5)
-        all_connected("with resets and data injected", scene.clients(5, seconds=4))
-        holds("much was injected", outcome()["injected"] >= 50)
+        outcome = scene.attack("inject", seconds=9)
+        all_connected("with resets and data injected", scene.clients(15, seconds=8))
+        same("forgeries", outcome()["injected"], 15)
         holds("the program saw none of it", "attacker" not in scene.seen())
         web.run("sleep 1.1")
-        holds("it was counted", scene.refusals(web) + scene.refusals(peer) > before + 20)
+        holds("it was counted", scene.refusals(web) + scene.refusals(peer) > before + 5)
 
 
 @case
