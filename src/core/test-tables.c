@@ -201,7 +201,9 @@ static void units_not_named_by_a_new_enforcer_are_gone_at_the_end(void **state) 
         unit_table_begin(t);
         assert_int_equal(unit_table_set(t, &u), 0);
         assert_int_equal(unit_table_find_cgroup(t, 11)->index, 1);
+        assert_false(unit_table_is_complete(t));
         unit_table_end(t);
+        assert_true(unit_table_is_complete(t));
         assert_null(unit_table_find_cgroup(t, 11));
         assert_null(unit_table_get(t, 1));
         assert_int_equal(unit_table_find_cgroup(t, 22)->index, UNIT_INDEX_MAX);

@@ -8,6 +8,7 @@
 
 struct UnitTable {
         uint64_t generation;
+        bool complete;
         uint32_t max_index;            /* highest index ever set: bounds the walks */
         Unit *units[UNIT_INDEX_MAX + 1];
 };
@@ -79,11 +80,16 @@ void unit_table_remove(UnitTable *t, uint32_t index) {
         t->units[index] = NULL;
 }
 
+bool unit_table_is_complete(const UnitTable *t) {
+        return t->complete;
+}
+
 void unit_table_begin(UnitTable *t) {
         t->generation++;
 }
 
 void unit_table_end(UnitTable *t) {
+        t->complete = true;
         for (uint32_t i = 1; i <= t->max_index; i++)
                 if (t->units[i] && t->units[i]->generation != t->generation)
                         unit_table_remove(t, i);

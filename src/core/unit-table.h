@@ -35,3 +35,4 @@ void unit_table_remove(UnitTable *t, uint32_t index);
 /* A new enforcer names all its units between begin and end; those it did not name are dropped at the end, not before. */
 void unit_table_begin(UnitTable *t);
 void unit_table_end(UnitTable *t);
+bool unit_table_is_complete(const UnitTable *t); /* all units were named once: what is not in it is none */

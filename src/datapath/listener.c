@@ -95,5 +95,7 @@ ListenerResult listeners_find(Listeners *l, const UnitTable *units, const Packet
                 *ret_unit = unit->index;
                 return LISTENER_UNIT;
         }
+        if (!unit_table_is_complete(units)) /* it may be of a unit that we were not told of yet */
+                return LISTENER_UNCLEAR;
         return seen && unit_table_get(units, *seen) ? LISTENER_UNCLEAR : LISTENER_NONE;
 }

@@ -79,9 +79,16 @@ void datapath_forget(Manager *m, uint32_t flags, uint32_t index) {
         datapath_send(m, &message, sizeof(message));
 }
 
-static void datapath_hello(Manager *m, const DatapathHello *hello) {
+void datapath_check_synced(Manager *m) {
         const DatapathHeader synced = { .type = DATAPATH_SYNCED };
 
+        if (m->datapath_synced || !m->datapath_ready || !m->listed || m->loads)
+                return;
+        m->datapath_synced = true;
+        datapath_send(m, &synced, sizeof(synced));
+}
+
+static void datapath_hello(Manager *m, const DatapathHello *hello) {
         if (m->datapath_ready)
                 return;
         if (hello->version != DATAPATH_PROTOCOL_VERSION) {
@@ -89,12 +96,13 @@ static void datapath_hello(Manager *m, const DatapathHello *hello) {
                 return;
         }
         m->datapath_ready = true;
+        m->datapath_synced = false;
         log_info("Connected to the datapath");
         datapath_send_config(m);
         datapath_forget(m, DATAPATH_FORGET_DECISIONS, 0);
         for (const Unit *u = m->units.first; u; u = u->next)
                 datapath_send_unit(m, u);
-        datapath_send(m, &synced, sizeof(synced));
+        datapath_check_synced(m);
         bus_emit_changed(m, "Connected");
         manager_update_status(m);
 }

@@ -10,4 +10,5 @@ void datapath_send_config(Manager *m);
 void datapath_send_unit(Manager *m, const Unit *u);
 void datapath_send_gone(Manager *m, const Unit *u);
 void datapath_answer(Manager *m, const DatapathResolve *question);
+void datapath_check_synced(Manager *m); /* says so once all units were evaluated */
 void datapath_forget(Manager *m, uint32_t flags, uint32_t index);

@@ -318,6 +318,7 @@ void manager_set_ready(Manager *m) {
 }
 
 void manager_check_settled(Manager *m, bool anyhow) {
+        datapath_check_synced(m);
         if (m->settled || (!anyhow && (!m->listed || m->loads)))
                 return;
         m->settled = true;

@@ -269,6 +269,22 @@ static void an_ended_unit_is_closed_at_once_and_released_when_its_last_socket_is
         assert_string_equal(units_find_former(&w->m->units, index)->name, "a.service");
 }
 
+static void the_datapath_is_told_that_it_knows_all_units_when_it_does(void **state) {
+        World *w = *state;
+        const DatapathMessage *unit, *synced;
+
+        w->texts[0][0] = "a.service";
+        w->texts[0][1] = "[X-Trireme]\nTriremeLabels=app=web\n";
+        w->listed[w->n_listed++] = make_unit("a.service", 77, HELPER_ACTIVE, HELPER_UNIT_ATTACHED);
+        world_start(w, WORLD_PSK);
+        unit = world_told(w, DATAPATH_UNIT, 0);
+        synced = world_told(w, DATAPATH_SYNCED, 0);
+        assert_non_null(unit);
+        assert_non_null(synced);
+        assert_true(unit < synced);
+        assert_null(world_told(w, DATAPATH_SYNCED, 1));
+}
+
 static void a_unit_whose_start_was_given_up_is_let_go(void **state) {
         HelperUnit given_up = make_unit("a.service", 77, HELPER_INACTIVE, HELPER_UNIT_ATTACHED);
         World *w = *state;
@@ -429,6 +445,7 @@ int main(void) {
                 TEST(a_profile_number_that_another_unit_uses_is_not_added_to),
                 TEST(an_access_list_that_the_kernel_refuses_closes_its_unit),
                 TEST(what_units_left_while_there_was_no_enforcer_is_released_and_its_index_not_used),
+                TEST(the_datapath_is_told_that_it_knows_all_units_when_it_does),
                 TEST(a_unit_whose_start_was_given_up_is_let_go),
                 TEST(an_ended_unit_is_closed_at_once_and_released_when_its_last_socket_is_gone),
                 TEST(what_an_earlier_life_left_is_judged_again_when_the_unit_lives_again),
