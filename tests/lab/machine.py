@@ -190,13 +190,16 @@ class Machine(Guest):
     def find_leader(self):
         end = time.monotonic() + 20
         while time.monotonic() < end and self.process.poll() is None:
-            with open("/proc/%d/task/%d/children" % (self.process.pid, self.process.pid)) as file:
-                children = file.read().split()
-            for child in children:
-                with open("/proc/%s/status" % child) as file:
-                    ids = [line.split() for line in file if line.startswith("NSpid:")][0]
-                if ids[-1] == "1":
-                    return int(child)
+            try:
+                with open("/proc/%d/task/%d/children" % (self.process.pid, self.process.pid)) as file:
+                    children = file.read().split()
+                for child in children:
+                    with open("/proc/%s/status" % child) as file:
+                        ids = [line.split() for line in file if line.startswith("NSpid:")]
+                    if ids and ids[0][-1] == "1":
+                        return int(child)
+            except OSError:
+                pass  # a child of the start, which has ended meanwhile
             time.sleep(0.02)
         raise Broken("%s did not start:\n%s" % (self.name, self.console()))
 
@@ -219,6 +222,14 @@ class Machine(Guest):
     def console(self):
         with open(os.path.join(self.work, "console"), errors="replace") as file:
             return "".join(file.readlines()[-30:])
+
+    def boot_again(self):
+        """After a start that failed: what is left of it is taken away first."""
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        subprocess.run(["ip", "link", "del", "vb-" + self.name], stderr=subprocess.DEVNULL)
+        self.boot(fresh=False)
 
     def stop(self):
         if self.leader and self.process.poll() is None:

@@ -28,6 +28,7 @@ import traceback
 
 import host
 import roots
+from host import Broken
 from machine import Failure, Machine
 
 MODULES = ["cases_identity", "cases_tags", "cases_strangers", "cases_sockets", "cases_units", "cases_input", "cases_tools", "cases_ctl", "cases_failures", "cases_holes", "cases_attack", "cases_keys",
@@ -67,7 +68,11 @@ class Lab:
             number, lower, files = self.plans[name]
             machine = Machine(name, number, lower, self.work, files)
             self.machines[name] = machine
-            machine.boot()
+            try:
+                machine.boot()
+            except Broken as error:
+                host.say("%s, once more" % error)
+                machine.boot_again()
         return self.machines[name]
 
     def plan_jobs(self):
