@@ -61,7 +61,7 @@ def a_byte_that_is_not_UTF_8_before_the_section_denies_the_unit(solo):
 @case
 def tags_that_do_not_fit_a_token_deny_the_unit(solo):
     labels = " ".join("key%03d=%s" % (number, "v" * 40) for number in range(60))
-    bad_drop_in(solo, "[X-Trireme]\nTriremeLabels=app=web %s\n" % labels, 0, "key000=", "bytes of a token")
+    bad_drop_in(solo, "[X-Trireme]\nTriremeLabels=app=web %s\n" % labels, 0, "tags need", "bytes of a token", "the longest is")
 
 
 @case
