@@ -105,7 +105,7 @@ class Report:
     def result(self, kind, sentence, reason=""):
         self.counts[kind] += 1
         word = {"passed": "ok", "failed": "FAIL", "skipped": "skip"}[kind]
-        notes = "; ".join(self.notes + ([reason] if reason and kind == "skipped" else []))
+        notes = "; ".join(self.notes + ([reason] if reason and kind != "failed" else []))
         print("%-4s %s: %s%s" % (word, self.suite, sentence, "  (%s)" % notes if notes else ""), flush=True)
         if kind == "failed":
             for line in reason.rstrip().splitlines():
