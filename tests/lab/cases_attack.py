@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Somebody on the path of every packet (tests/attack), who has no key: no program gets to see a byte of his, and each try is counted."""
 
+import itertools
 import json
 import os
 import statistics
-import subprocess
 
-from expect import connected, contains, denied, holds, same
+from expect import holds, same
 from machine import Failure
 from suite import case
 
@@ -14,6 +14,7 @@ ATTACK = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 PORT, OTHER_PORT = 8300, 8301
 SEEN, RECORDING = "/run/seen", "/run/recording"
 ELSEWHERE = "10.77.0.200"  # an address that only the attacker answers for
+FIRST_PORTS = itertools.count(12000, 100)  # for half a minute the addresses and ports of an unfinished handshake take no other
 REFUSALS = ("malformed", "rejected", "bad-mac", "bad-ack-number", "no-state", "flows-full", "pending-full")
 
 
@@ -28,7 +29,7 @@ class Scene:
     """A witness on web, a client on peer, and mallory, whom both take for the other."""
 
     def __init__(self, web, peer, mallory):
-        self.web, self.peer, self.mallory, self.first = web, peer, mallory, 20000
+        self.web, self.peer, self.mallory = web, peer, mallory
 
     def __enter__(self):
         install(self.web, self.peer, self.mallory)
@@ -68,8 +69,7 @@ class Scene:
 
     def clients(self, count, label="app=web", host=None, port=PORT, seconds=2.5, first=None):
         """What became of so many connections of a unit on peer, by source port."""
-        first = first or self.first
-        self.first += 100
+        first = first or next(FIRST_PORTS)
         script = "triremectl run --label=%s -- /opt/lab/attack clients %s %d %d %d %s" % (label, host or self.web.v4, port, first, count, seconds)
         result = self.peer.run(script, timeout=60)
         if result.status != 0:
@@ -101,9 +101,11 @@ def refused(scene, what, machine, attack):
     before = scene.refusals(machine)
     result = attack()
     same("what the program saw of " + what, scene.seen(), "")
-    machine.run("sleep 1.1")  # the counters travel once a second
-    holds("%s was counted (%s)" % (what, result), scene.refusals(machine) > before)
-    return result
+    for _ in range(6):  # the counters travel once a second
+        if scene.refusals(machine) > before:
+            return result
+        machine.run("sleep 0.5")
+    raise Failure("%s was not counted (%s)" % (what, result))
 
 
 def none_connected(what, results):
@@ -157,11 +159,13 @@ def one_wrong_bit_in_any_field_of_any_message_authorizes_nobody(web, peer, mallo
             outcome = scene.attack("flip", seconds=4, message=message, offsets=offsets)
             before = scene.refusals(machine)
             none_connected("one bit of the %s wrong" % message, scene.clients(count))
-            same("connections touched", len(outcome()["flipped"]), count)
+            holds("each was touched", len(outcome()["flipped"]) >= count)
             holds("program bytes: none", "from" not in scene.seen())
             web.run("sleep 1.1")
             holds("they were counted", scene.refusals(machine) >= before + count / 2)
-        all_connected("nothing wrong", scene.clients(count))
+        outcome = scene.attack("weather", seconds=4)
+        all_connected("nothing wrong", scene.clients(10))
+        outcome()
 
 
 @case
@@ -185,7 +189,7 @@ def the_token_of_another_unit_of_the_same_node_helps_nobody(web, peer, mallory):
         scene.record()
         outcome = scene.attack("swap", seconds=5, message="syn", what="token")
         evil = peer.popen("triremectl run --label=app=evil -- /opt/lab/attack clients %s %d 30000 1 3" % (web.v4, PORT))
-        scene.clients(1, seconds=3, first=31000)
+        scene.clients(1, seconds=3)
         (result,) = json.loads(evil.communicate(timeout=30)[0].decode().splitlines()[-1]).values()
         holds("tokens were exchanged", outcome()["swapped"] > 0)
         holds("app=evil does not get in: %s" % result, not isinstance(result, float))
@@ -269,10 +273,10 @@ def a_flood_of_forged_tokens_does_not_keep_known_peers_out(web, peer, mallory, r
         scene.record()
 
         def median(**flood):
-            outcome = scene.attack("flood", seconds=6, source=ELSEWHERE, target=web.v4, port=PORT, **flood)
+            outcome = scene.attack("flood", seconds=7, source=ELSEWHERE, target=web.v4, port=PORT, **flood)
             results = {}
             for _ in range(5):
-                results.update(scene.clients(10, seconds=2))
+                results.update(scene.clients(10, seconds=6))
             all_connected("with a flood of %s" % flood, results)
             return outcome(), statistics.median(results.values())
         _, quiet = median(count=0)
@@ -297,12 +301,13 @@ def a_flood_of_copied_SYNs_leaves_room_for_known_peers(web, peer, mallory):
 
 
 @case
-def bad_weather_costs_time_and_opens_nothing(web, peer, plain, mallory):
+def bad_weather_costs_time_and_opens_nothing(web, peer, mallory):
     weathers = ({"loss": 20}, {"double": 10}, {"late": 30}, {"ms": 200}, {"loss": 10, "double": 10, "late": 30, "ms": 50})
     with Scene(web, peer, mallory) as scene:
+        scene.record()  # of a first contact less may be lost: docs/protocol.md
         for weather in weathers:
-            outcome = scene.attack("weather", seconds=16, **weather)
-            all_connected("in %s" % weather, scene.clients(20, seconds=15))
+            outcome = scene.attack("weather", seconds=35, **weather)
+            all_connected("in %s" % weather, scene.clients(20, seconds=30))
             none_connected("another label in %s" % weather, scene.clients(3, label="app=other", seconds=2 if "loss" not in weather else 1))
             outcome()
             holds("each byte arrives once", sorted(line for line in scene.seen().splitlines() if line.startswith("from"))
