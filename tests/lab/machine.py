@@ -215,7 +215,8 @@ class Machine(Guest):
         call(enter + ["link", "set", "host0", "up"])
 
     def popen(self, script):
-        return Shell(["nsenter", "-t", str(self.leader), "-a", "--", "/bin/sh", "-c", script], env=ENVIRONMENT,
+        # --root: in a chroot, entering the mount namespace alone would lead to the file system that the chroot is in.
+        return Shell(["nsenter", "-t", str(self.leader), "--all", "--root", "--", "/bin/sh", "-c", script], env=ENVIRONMENT,
                      preexec_fn=self.join_shell_cgroup, start_new_session=True,
                      stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
