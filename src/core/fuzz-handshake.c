@@ -18,7 +18,8 @@
 typedef struct Account { /* of a connection, as an end sees it */
         struct in6_addr peer;
         uint16_t peer_port, own_port;
-        bool authorized, accepted;     /* accepted: by this end as the server, which is who is sent an ACK message */
+        bool answered, authorized;     /* answered: a SYN-ACK of the other end came */
+        bool accepted;                 /* by this end as the server, which is who is sent an ACK message */
         uint64_t in, out;              /* bytes */
 } Account;
 
@@ -26,6 +27,7 @@ typedef struct End {
         Host host;
         size_t n_sent, n_accounts;
         Wire sent[STEPS_MAX];          /* what it let out */
+        bool spent[STEPS_MAX];         /* this authorized the other end */
         Account accounts[STEPS_MAX];
 } End;
 
@@ -37,14 +39,14 @@ typedef struct World {
 static World world;
 
 enum {
-        STEP_KERNEL,                   /* a: flags, b: connection, c: how far the numbers are off */
+        STEP_KERNEL,                   /* a: flags, b: connection, c: how far the numbers are off, 255: the ACK of nothing */
         STEP_DELIVER,                  /* a: which packet */
         STEP_FLIP,                     /* a: which packet, b and c: which byte of it */
         STEP_PAYLOAD,                  /* a: which packet, b: whose payload */
         STEP_TOKEN,                    /* a: which packet, b: whose token */
         STEP_FLAGS,                    /* a: which packet, b: flags */
         STEP_NUMBERS,                  /* a: which packet, b: how far seq is off, c: ack */
-        STEP_SOURCE,                   /* a: which packet, b: source port, c: source address */
+        STEP_ENDS,                     /* a: which packet, b: ports, c: addresses */
         STEP_REFLECT,                  /* a: which packet, b: flags */
         STEP_TIME,                     /* b and c: milliseconds */
         STEP_SETTINGS,                 /* a: of the host */
@@ -67,14 +69,17 @@ static bool same_payload(const Packet *a, const Packet *b) {
         return a->payload_len == b->payload_len && memcmp(a->data + a->payload_offset, b->data + b->payload_offset, a->payload_len) == 0;
 }
 
-static bool was_sent(const End *by, const Packet *p) {
-        for (size_t i = 0; i < by->n_sent; i++) {
+/* Which of the packets that it let out has this payload; STEPS_MAX: none. */
+static size_t find_sent(const End *by, const Packet *p) {
+        size_t i = 0;
+
+        for (; i < by->n_sent; i++) {
                 Packet sent = wire_parse(&by->sent[i]);
 
                 if (same_payload(&sent, p))
-                        return true;
+                        return i;
         }
-        return false;
+        return STEPS_MAX;
 }
 
 static int message_of(const Packet *p, Message *ret) {
@@ -103,30 +108,43 @@ static bool is_observed(const Action *a) {
         return a->n_records > 0 && a->records[0].verdict == DATAPATH_FLOW_WOULD_REJECT;
 }
 
-/* An end was authorized by proof: by a message of the other end, byte for byte, that names the server it was meant for. */
+/* An end was authorized by proof: by a message of the other end, byte for byte, that names the server it was meant for, and not a second time. */
 static void check_proof(End *e, const Packet *before, bool output) {
-        const End *other = e == &world.client ? &world.server : &world.client;
+        End *other = e == &world.client ? &world.server : &world.client;
+        Account *account = account_at(e, before, output);
+        size_t i = find_sent(other, before);
         Message m;
 
-        account_at(e, before, output)->authorized = true;
-        if (output) /* its SYN-ACK was looked at when it came */
+        account->authorized = true;
+        if (output) {
+                CHECK(account->answered);
                 return;
-        account_at(e, before, output)->accepted = true;
-        CHECK(message_of(before, &m) == 0 && m.type == MESSAGE_ACK && was_sent(other, before));
+        }
+        account->accepted = true;
+        CHECK(message_of(before, &m) == 0 && m.type == MESSAGE_ACK && i < STEPS_MAX && !other->spent[i]);
         CHECK(IN6_ARE_ADDR_EQUAL(&m.endpoints.server, &before->daddr) && m.endpoints.server_port == before->dport);
+        other->spent[i] = true;
 }
 
-static void check_input(End *e, const Action *a, const Packet *before, const Packet *after) {
+static void check_input(End *e, const Packet *before, const Packet *after) {
         const Account *account = account_at(e, before, false);
-        const End *other = e == &world.client ? &world.server : &world.client;
         Message m;
 
         CHECK(!(after->flags & TCP_FLAG_SYN) || after->payload_len == 0);
         CHECK(!account->accepted || message_of(after, &m) < 0 || m.type != MESSAGE_ACK);
         CHECK(after->payload_len == 0 || account->authorized);
-        /* The first SYN-ACK that a client's kernel gets to see as an identity's; what comes again is told by its nonce. */
-        if ((before->flags & TCP_FLAG_SYN) && (before->flags & TCP_FLAG_ACK) && a->verdict == VERDICT_PASS && a->edit == EDIT_PAYLOAD && before->payload_len > 0)
-                CHECK(was_sent(other, before) || account->authorized);
+}
+
+/* The first SYN-ACK that a client's kernel gets to see as an identity's; what comes again is told by its nonce. */
+static void check_answer(End *e, const Action *a, const Packet *before) {
+        const End *other = e == &world.client ? &world.server : &world.client;
+        Account *account;
+
+        if (!(before->flags & TCP_FLAG_SYN) || !(before->flags & TCP_FLAG_ACK) || before->payload_len == 0 || a->verdict != VERDICT_PASS || a->edit != EDIT_PAYLOAD)
+                return;
+        account = account_at(e, before, false);
+        CHECK(find_sent(other, before) < STEPS_MAX || account->authorized);
+        account->answered = true;
 }
 
 static void check_amplification(End *e, const Packet *before, const Packet *after, bool output) {
@@ -156,11 +174,13 @@ static void check(End *e, const Action *a, uint8_t kind, bool output, const Pack
         CHECK(packet_parse(w->data, w->len, &after) == 0);
         if (proven)
                 check_proof(e, before, output);
+        if (!output && (kind == REQUEST_HANDSHAKE || kind == REQUEST_REPEAT))
+                check_answer(e, a, before);
         if (kind != REQUEST_HANDSHAKE || before->protocol != IPPROTO_TCP)
                 return;
         CHECK(!is_authorizing(a) || proven || is_observed(a) || account_at(e, before, output)->authorized);
         if (!output)
-                check_input(e, a, before, &after);
+                check_input(e, before, &after);
         else
                 check_amplification(e, before, &after, true);
         if (output && message_of(&after, &m) == 0 && m.type == MESSAGE_SYN && (m.flags & MESSAGE_KNOWN))
@@ -202,6 +222,8 @@ static void kernel(End *e, const uint8_t *s) {
         ack += s[3] >> 4;
         if (!(flags & TCP_FLAG_ACK))
                 ack = 0;
+        else if (s[3] == UINT8_MAX)
+                ack = 1;
         w = wire_make(&c, from_client, flags, seq, ack, data, strlen(data));
         if (go(e, true, REQUEST_HANDSHAKE, unit_of(&w), &w))
                 e->sent[e->n_sent++] = w;
@@ -268,9 +290,11 @@ static void change(Wire *w, const uint8_t *s, const End *from) {
                 store_be32(w->data + AT_SEQ, load_be32(w->data + AT_SEQ) + s[2] - 128u);
                 store_be32(w->data + AT_ACK, load_be32(w->data + AT_ACK) + s[3] - 128u);
                 break;
-        case STEP_SOURCE:
+        case STEP_ENDS:
                 w->data[AT_SPORT + 1] ^= s[2] & 7;
+                w->data[AT_DPORT + 1] ^= s[2] >> 3 & 7;
                 w->data[AT_SOURCE + 3] ^= s[3] & 7;
+                w->data[AT_DESTINATION + 3] ^= s[3] >> 3 & 7;
                 break;
         case STEP_REFLECT:
                 reflect(w, flag_words[s[2] % ELEMENTSOF(flag_words)]);
@@ -350,6 +374,7 @@ static void host_renew(End *e, const char *name) {
         peer_cache_forget(e->host.h.peers, DATAPATH_FORGET_KEYS, 0);
         settings(&e->host, (const uint8_t[4]) {});
         e->n_sent = e->n_accounts = 0;
+        memset(e->spent, 0, sizeof(e->spent));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
