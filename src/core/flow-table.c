@@ -31,11 +31,22 @@ int flow_table_new(const uint8_t seed[static 16], FlowTable **ret) {
         return 0;
 }
 
+static void remove_half_open(Table *t, Flow *f) {
+        mac_key_free(f->syn_ack_key);
+        mac_key_free(f->ack_key);
+        table_remove(t, f);
+}
+
 FlowTable *flow_table_free(FlowTable *t) {
         if (!t)
                 return NULL;
-        for (size_t i = 0; i < _FLOW_CLASS_MAX; i++)
+        for (size_t i = 0; i < _FLOW_CLASS_MAX; i++) {
+                Flow *f;
+
+                while (t->half_open[i] && (f = table_first(t->half_open[i])))
+                        remove_half_open(t->half_open[i], f);
                 table_free(t->half_open[i]);
+        }
         table_free(t->released);
         free(t);
         return NULL;
@@ -68,7 +79,7 @@ Flow *flow_table_add(FlowTable *t, const FlowKey *key, FlowClass class, usec_t n
         for (size_t i = 0; i < _FLOW_CLASS_MAX; i++) {
                 f = table_get(t->half_open[i], key);
                 if (f)
-                        table_remove(t->half_open[i], f);
+                        remove_half_open(t->half_open[i], f);
         }
         f = table_add(t->half_open[class], key);
         if (!f)
@@ -84,7 +95,7 @@ void flow_table_renew(FlowTable *t, Flow *flow, usec_t now) {
 }
 
 void flow_table_remove(FlowTable *t, Flow *flow) {
-        table_remove(t->half_open[flow->class], flow);
+        remove_half_open(t->half_open[flow->class], flow);
 }
 
 Flow *flow_table_expired(FlowTable *t, usec_t now) {

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "crypto/crypto.h"
 #include "ipc/datapath-protocol.h"
 #include "util/clock.h"
 #include "util/macro.h"
@@ -59,7 +60,9 @@ typedef struct Flow {
         bool translated;               /* the peer sees other addresses, ports or sequence numbers */
         bool reset;                    /* server: a reset has passed, so there is nothing left that another SYN could disturb */
         int64_t credit;                /* server, unknown peer: bytes that came less bytes that were answered */
-        uint8_t our_dh[32], peer_dh[32];
+        uint8_t our_dh[32];            /* client: of the token in its SYN */
+        uint8_t peer_dh[32];           /* DatapathResolved's */
+        MacKey *syn_ack_key, *ack_key; /* server: the pair's, held here so that the handshake can end whatever becomes of the caches */
         uint64_t peer;                 /* the enforcer's id of the peer's token */
         uint32_t peer_number;          /* for the mark */
         DatapathDecision decision;
@@ -77,7 +80,7 @@ typedef struct Released {
         uint32_t client_isn, server_isn;
         uint8_t peer_nonce[MESSAGE_NONCE_SIZE];
         bool repeat;                   /* client: the SYN-ACK came again, so the next packet out carries the ACK message again */
-        uint8_t ack[MESSAGE_HEAD_SIZE + MESSAGE_MAC_SIZE]; /* client */
+        uint8_t ack[MESSAGE_SIZE_MIN]; /* client */
 } Released;
 
 typedef struct FlowTable FlowTable;
@@ -92,10 +95,6 @@ FlowKey flow_key(const Endpoints *e, FlowRole role);
 Flow *flow_table_get(FlowTable *t, const FlowKey *key, usec_t now);
 /* A zeroed half-open flow that lives FLOW_HALF_OPEN_USEC; NULL: no room in this class. The key must not be there. */
 Flow *flow_table_add(FlowTable *t, const FlowKey *key, FlowClass class, usec_t now);
-/* When it was opened or renewed. Keys that were good then are good until its end, even if they run out meanwhile. */
-static inline usec_t flow_since_usec(const Flow *flow) {
-        return flow->expires_usec - FLOW_HALF_OPEN_USEC;
-}
 void flow_table_renew(FlowTable *t, Flow *flow, usec_t now);
 void flow_table_remove(FlowTable *t, Flow *flow);
 /* A flow whose time is over, in any class, or NULL: for the caller to look at and remove. */

@@ -45,8 +45,29 @@ static Flow *client_open(Handshake *h, const HandshakeInput *in, const Unit *uni
         f->state = FLOW_CLIENT_SYN_SENT;
         f->unit = unit->index;
         f->endpoints = *endpoints;
-        memcpy(f->our_dh, unit->node_dh, sizeof(f->our_dh));
-        memcpy(f->nonce, in->nonce, sizeof(f->nonce));
+        return f;
+}
+
+/* The state with the SYN for this packet, made anew if it is another connection, or if our Diffie-Hellman key has changed: an answer to the SYN with the former
+ * one may be of no use any more. NULL: there is none, *ret_why. */
+static Flow *client_get(Handshake *h, const HandshakeInput *in, const Unit *unit, DatapathCounter *ret_why) {
+        const Endpoints endpoints = endpoints_of_client(&in->packet);
+        const FlowKey key = flow_key(&endpoints, FLOW_CLIENT);
+        Flow *f = flow_table_get(h->flows, &key, in->now);
+        bool ours = f && f->unit == unit->index && f->endpoints.client_isn == in->packet.seq;
+
+        if (!ours)
+                f = client_open(h, in, unit, &endpoints);
+        *ret_why = DATAPATH_COUNTER_FLOWS_FULL;
+        if (f && (!ours || (f->state == FLOW_CLIENT_SYN_SENT && memcmp(f->our_dh, unit->node_dh, sizeof(f->our_dh)) != 0))) {
+                memcpy(f->our_dh, unit->node_dh, sizeof(f->our_dh));
+                memcpy(f->nonce, in->nonce, sizeof(f->nonce));
+                if (!make_syn(h, in, unit, f)) {
+                        flow_table_remove(h->flows, f);
+                        *ret_why = DATAPATH_COUNTER_NO_STATE;
+                        return NULL;
+                }
+        }
         return f;
 }
 
@@ -82,8 +103,8 @@ static Action client_ask_plain(Handshake *h, const HandshakeInput *in, const Flo
 Action handshake_client_syn(Handshake *h, const HandshakeInput *in) {
         const Unit *unit = unit_table_get(h->units, in->unit);
         const Endpoints endpoints = endpoints_of_client(&in->packet);
-        const FlowKey key = flow_key(&endpoints, FLOW_CLIENT);
-        Flow *f = flow_table_get(h->flows, &key, in->now);
+        DatapathCounter why;
+        Flow *f;
 
         if (!unit)
                 return action_wait_unit(h, in);
@@ -98,15 +119,9 @@ Action handshake_client_syn(Handshake *h, const HandshakeInput *in) {
                 });
                 return a;
         }
-        if (!f || f->unit != unit->index || f->endpoints.client_isn != in->packet.seq) {
-                f = client_open(h, in, unit, &endpoints);
-                if (!f)
-                        return action_drop(h, DATAPATH_COUNTER_FLOWS_FULL);
-                if (!make_syn(h, in, unit, f)) {
-                        flow_table_remove(h->flows, f);
-                        return action_drop(h, DATAPATH_COUNTER_NO_STATE);
-                }
-        }
+        f = client_get(h, in, unit, &why);
+        if (!f)
+                return action_drop(h, why);
         if (!in->answer) { /* else this very packet was counted before it waited */
                 f->n_syns++;
                 flow_table_renew(h->flows, f, in->now);
@@ -147,7 +162,8 @@ static Action client_bare(Handshake *h, const HandshakeInput *in, Flow *f) {
         return a;
 }
 
-/* A repetition of what our kernel has already: TCP answers with an ACK, which must carry our message again. */
+/* A repetition of what our kernel has already: TCP answers with an ACK, which must carry our message again. Without a message it comes from a peer that has the
+ * proof, but whose TCP could not take the connection yet: its backlog is full. */
 static Action client_repeated(Handshake *h, const HandshakeInput *in, uint32_t client_isn, uint32_t server_isn, const uint8_t *nonce, bool *ret_same) {
         const Packet *p = &in->packet;
         Message m;
@@ -155,6 +171,8 @@ static Action client_repeated(Handshake *h, const HandshakeInput *in, uint32_t c
         *ret_same = false;
         if (p->ack != client_isn + 1)
                 return action_drop(h, DATAPATH_COUNTER_BAD_ACK_NUMBER);
+        if (p->seq == server_isn && p->payload_len == 0)
+                return action_strip(VERDICT_PASS, p);
         if (p->seq != server_isn || message_parse(p->data + p->payload_offset, p->payload_len, &m) < 0 || m.type != MESSAGE_SYN_ACK ||
             memcmp(m.nonce, nonce, sizeof(m.nonce)) != 0)
                 return action_drop(h, DATAPATH_COUNTER_NO_STATE);
@@ -245,8 +263,12 @@ static Action client_verify(Handshake *h, const HandshakeInput *in, Flow *f, con
         if (!judged.verified) {
                 DatapathDecision decision = { .reason = judged.decision.reason, .rule = judged.decision.rule };
                 RecordInput record = client_record(f, &decision, judged.peer, DATAPATH_FLOW_CLAIMED);
-                Action a = action_drop(h, DATAPATH_COUNTER_REJECTED);
+                const Unit *unit = unit_table_get(h->units, f->unit);
+                Action a;
 
+                if (!unit || memcmp(unit->node_dh, f->our_dh, sizeof(f->our_dh)) != 0) /* it answers a key that is gone; our next SYN shows another */
+                        return action_drop(h, DATAPATH_COUNTER_NO_STATE);
+                a = action_drop(h, DATAPATH_COUNTER_REJECTED);
                 action_record(&a, in, &record);
                 return a;
         }
@@ -279,6 +301,8 @@ Action handshake_client_syn_ack(Handshake *h, const HandshakeInput *in) {
                 return client_bare(h, in, f);
         if (r < 0 || m.type != MESSAGE_SYN_ACK)
                 return action_drop(h, DATAPATH_COUNTER_MALFORMED);
+        if (m.token_len == 0) /* reminds of what never came */
+                return action_drop(h, DATAPATH_COUNTER_NO_STATE);
         return client_verify(h, in, f, &m);
 }
 

@@ -44,21 +44,26 @@ static Action syn_refuse_for(Handshake *h, const Syn *s, Reason reason) {
         return syn_refuse(h, s, &decision, 0);
 }
 
+/* Node and Diffie-Hellman key that a token shows, as the enforcer names them in its answers. */
+static bool token_names_pair(const Message *m, uint8_t ret[static 32]) {
+        uint8_t named[sizeof((Token) {}.node) + sizeof((Token) {}.node_dh)];
+        Token token;
+
+        if (token_parse(m->token, m->token_len, &token) < 0)
+                return false;
+        memcpy(mempcpy(named, token.node, sizeof(token.node)), token.node_dh, sizeof(token.node_dh));
+        return crypto_sha256(named, sizeof(named), ret) >= 0;
+}
+
 /* Does the SYN's own MAC prove that its sender holds the keys of a node we know? The token itself may be new to us. */
 static bool syn_is_known(Handshake *h, const Syn *s) {
         const Peer *peer = peer_cache_peer(h->peers, s->token_hash, s->in->now);
-        uint8_t view[MESSAGE_VIEW_SIZE], mac[MESSAGE_MAC_SIZE];
+        uint8_t view[MESSAGE_VIEW_SIZE], mac[MESSAGE_MAC_SIZE], name[32];
         const Pair *pair;
-        Token token;
 
-        if (!(s->message.flags & MESSAGE_KNOWN))
+        if (!(s->message.flags & MESSAGE_KNOWN) || (!peer && !token_names_pair(&s->message, name)))
                 return false;
-        if (peer)
-                pair = peer_cache_pair(h->peers, s->unit->node_dh, peer->dh, s->in->now);
-        else if (token_parse(s->message.token, s->message.token_len, &token) == 0)
-                pair = peer_cache_pair(h->peers, s->unit->node_dh, token.node_dh, s->in->now);
-        else
-                return false;
+        pair = peer_cache_pair(h->peers, s->unit->node_dh, peer ? peer->dh : name, s->in->now);
         message_view(&s->message, s->token_hash, view);
         return pair && message_mac_syn(pair->in_syn, view, mac) == 0 && crypto_equal(mac, s->message.mac, sizeof(mac));
 }
@@ -67,7 +72,21 @@ static bool syn_is_repeated(const Syn *s, uint32_t client_isn, const uint8_t *no
         return s->endpoints.client_isn == client_isn && memcmp(s->message.nonce, nonce, MESSAGE_NONCE_SIZE) == 0;
 }
 
+/* The SYN-ACK but for what our kernel has yet to choose. It is made now, so that no change of token or key comes between the two. */
+static bool prepare_syn_ack(const Syn *s, Flow *f) {
+        Message m = { .type = MESSAGE_SYN_ACK, .endpoints = f->endpoints, .token = s->unit->token, .token_len = s->unit->token_len };
+        int n;
+
+        memcpy(m.nonce, f->nonce, sizeof(m.nonce));
+        message_view(&m, s->unit->token_hash, f->syn_ack);
+        n = message_write(&m, f->message, sizeof(f->message));
+        f->message_len = n < 0 ? 0 : (uint16_t) n;
+        return n >= 0;
+}
+
 static Action syn_open(Handshake *h, const Syn *s, const Judged *judged, bool known) {
+        const Flow *before = flow_table_get(h->flows, &s->key, s->in->now);
+        int64_t credit = before ? before->credit : 0;
         Flow *f = flow_table_add(h->flows, &s->key, known ? FLOW_CLASS_KNOWN : FLOW_CLASS_UNKNOWN, s->in->now);
 
         if (!f)
@@ -76,8 +95,9 @@ static Action syn_open(Handshake *h, const Syn *s, const Judged *judged, bool kn
         f->unit = s->unit->index;
         f->endpoints = s->endpoints;
         f->translated = s->translated;
-        f->credit = (int64_t) s->in->packet.len;
-        memcpy(f->our_dh, s->unit->node_dh, sizeof(f->our_dh));
+        f->credit = credit + (int64_t) s->in->packet.len;
+        f->syn_ack_key = mac_key_ref(judged->pair->in_syn_ack);
+        f->ack_key = mac_key_ref(judged->pair->in_ack);
         memcpy(f->peer_dh, judged->peer_dh, sizeof(f->peer_dh));
         f->peer = judged->peer;
         f->peer_number = judged->peer_number;
@@ -86,6 +106,10 @@ static Action syn_open(Handshake *h, const Syn *s, const Judged *judged, bool kn
         memcpy(f->nonce, s->in->nonce, sizeof(f->nonce));
         memcpy(f->peer_nonce, s->message.nonce, sizeof(f->peer_nonce));
         message_view(&s->message, s->token_hash, f->syn);
+        if (!prepare_syn_ack(s, f)) {
+                flow_table_remove(h->flows, f);
+                return action_drop(h, DATAPATH_COUNTER_NO_STATE);
+        }
         flow_table_forget_released(h->flows, &s->key);
         return action_strip(VERDICT_SERVER_PENDING, &s->in->packet);
 }
@@ -121,14 +145,25 @@ static Action syn_judge(Handshake *h, Syn *s) {
                 return syn_refuse(h, s, &judged.decision, judged.peer);
         if (s->unit->token_len == 0)
                 return syn_refuse_for(h, s, REASON_INTERNAL); /* nothing to answer with */
+        if (s->unit->token_expires_usec <= in->now)
+                return action_drop(h, DATAPATH_COUNTER_NO_STATE); /* the enforcer is about to tell a new one; TCP comes again */
         return syn_open(h, s, &judged, known);
+}
+
+/* The same connection of our kernel's, told anew: its client has got another Diffie-Hellman key meanwhile, and the answer to what it said before is lost on
+ * it. Somebody else would have to know the client's ISN and to hold two tokens that verify. */
+static bool syn_is_renewed(const Syn *s, const Flow *flow) {
+        uint8_t name[32];
+
+        return s->endpoints.client_isn == flow->endpoints.client_isn && token_names_pair(&s->message, name) &&
+               memcmp(name, flow->peer_dh, sizeof(name)) != 0;
 }
 
 /* On a half-open tuple only the same SYN counts; whatever else is sent there, by whomever, ends nothing. */
 static Action syn_on_half_open(Handshake *h, Syn *s, Flow *flow, bool is_message) {
         bool repeated = is_message && syn_is_repeated(s, flow->endpoints.client_isn, flow->peer_nonce);
 
-        if (is_message && !repeated && flow->reset)
+        if (is_message && !repeated && (flow->reset || syn_is_renewed(s, flow)))
                 return syn_judge(h, s);
         if (!repeated)
                 return action_drop(h, DATAPATH_COUNTER_NO_STATE);
@@ -163,25 +198,33 @@ Action handshake_server_syn(Handshake *h, const HandshakeInput *in) {
         return syn_judge(h, &s);
 }
 
-/* Makes the SYN-ACK message for this ISN of our kernel's. */
-static bool make_syn_ack(Handshake *h, const HandshakeInput *in, Flow *f) {
-        const Pair *pair = peer_cache_pair(h->peers, f->our_dh, f->peer_dh, flow_since_usec(f));
-        const Unit *unit = unit_table_get(h->units, f->unit);
-        Message m;
-        int n;
+/* For this ISN of our kernel's. */
+static bool complete_syn_ack(const HandshakeInput *in, Flow *f) {
+        uint8_t mac[MESSAGE_MAC_SIZE];
 
-        if (!pair || !unit || unit->token_len == 0 || unit->token_expires_usec <= in->now || memcmp(unit->node_dh, f->our_dh, sizeof(f->our_dh)) != 0)
-                return false;
         f->endpoints.server_isn = in->packet.seq;
-        m = (Message) { .type = MESSAGE_SYN_ACK, .endpoints = f->endpoints, .token = unit->token, .token_len = unit->token_len };
-        memcpy(m.nonce, f->nonce, sizeof(m.nonce));
-        message_view(&m, unit->token_hash, f->syn_ack);
-        if (message_mac_syn_ack(pair->in_syn_ack, f->syn, f->syn_ack, m.mac) < 0)
+        message_set_server_isn(f->message, in->packet.seq);
+        message_set_server_isn(f->syn_ack, in->packet.seq);
+        if (message_mac_syn_ack(f->syn_ack_key, f->syn, f->syn_ack, mac) < 0)
                 return false;
-        message_view(&m, unit->token_hash, f->syn_ack);
-        n = message_write(&m, f->message, sizeof(f->message));
-        f->message_len = n < 0 ? 0 : (uint16_t) n;
-        return n >= 0;
+        message_set_mac(f->message, f->message_len, mac);
+        message_set_mac(f->syn_ack, sizeof(f->syn_ack), mac);
+        return true;
+}
+
+/* Without a valid MAC in its SYN a peer is sent no more than came from it: no amplifier. What is left may do for a reminder, should it have seen the whole. */
+static Action syn_ack_within_credit(Handshake *h, const HandshakeInput *in, Flow *f, bool seen) {
+        int64_t whole = (int64_t) in->packet.payload_offset + f->message_len, reminder = (int64_t) in->packet.payload_offset + (int64_t) MESSAGE_SIZE_MIN;
+
+        if (f->class != FLOW_CLASS_UNKNOWN || f->credit >= whole) {
+                f->credit -= whole;
+                return action_message(VERDICT_PASS, f->message, f->message_len);
+        }
+        if (!seen || f->credit < reminder)
+                return action_drop(h, DATAPATH_COUNTER_NO_STATE); /* TCP repeats it, and the peer its SYN */
+        f->credit -= reminder;
+        message_write_reminder(f->message, f->message_len, h->reminder);
+        return action_message(VERDICT_PASS, h->reminder, sizeof(h->reminder));
 }
 
 Action handshake_server_syn_ack(Handshake *h, const HandshakeInput *in) {
@@ -189,21 +232,21 @@ Action handshake_server_syn_ack(Handshake *h, const HandshakeInput *in) {
         const Endpoints endpoints = endpoints_of_server(p);
         const FlowKey key = flow_key(&endpoints, FLOW_SERVER);
         Flow *f = flow_table_get(h->flows, &key, in->now);
-        int64_t len;
+        bool seen;
+        Action a;
 
         if (!f)
                 return action_drop(h, DATAPATH_COUNTER_NO_STATE);
         if (p->ack != f->endpoints.client_isn + 1)
                 return action_drop(h, DATAPATH_COUNTER_BAD_ACK_NUMBER);
         /* A SYN cookie may differ from one SYN-ACK to the next; else the same bytes go again. */
-        if ((f->message_len == 0 || f->endpoints.server_isn != p->seq) && !make_syn_ack(h, in, f))
+        seen = f->state == FLOW_SERVER_SYN_ACK_SENT && f->endpoints.server_isn == p->seq;
+        if (!seen && !complete_syn_ack(in, f))
                 return action_drop(h, DATAPATH_COUNTER_NO_STATE);
-        len = (int64_t) p->payload_offset + f->message_len;
-        if (f->class == FLOW_CLASS_UNKNOWN && f->credit < len)
-                return action_drop(h, DATAPATH_COUNTER_NO_STATE); /* no amplifier: TCP repeats it, and the peer its SYN */
-        f->credit -= len;
-        f->state = FLOW_SERVER_SYN_ACK_SENT;
-        return action_message(VERDICT_PASS, f->message, f->message_len);
+        a = syn_ack_within_credit(h, in, f, seen);
+        if (a.type == ACTION_ACCEPT)
+                f->state = FLOW_SERVER_SYN_ACK_SENT;
+        return a;
 }
 
 /* Our kernel before the proof: a reset ends its half of the connection; all else (an ACK from TIME_WAIT) would speak to somebody unproven. */
@@ -226,14 +269,13 @@ static Action server_reset(Handshake *h, const HandshakeInput *in, Flow *f) {
         return action_strip(VERDICT_PASS, p);
 }
 
-static bool ack_verifies(Handshake *h, const Flow *f, const Message *m) {
-        const Pair *pair = peer_cache_pair(h->peers, f->our_dh, f->peer_dh, flow_since_usec(f));
+static bool ack_verifies(const Flow *f, const Message *m) {
         uint8_t view[MESSAGE_VIEW_SIZE], empty[CRYPTO_HASH_SIZE], mac[MESSAGE_MAC_SIZE];
 
-        if (!pair || crypto_sha256("", 0, empty) < 0)
+        if (crypto_sha256("", 0, empty) < 0)
                 return false;
         message_view(m, empty, view);
-        return message_mac_ack(pair->in_ack, f->syn, f->syn_ack, view, mac) == 0 && crypto_equal(mac, m->mac, sizeof(mac));
+        return message_mac_ack(f->ack_key, f->syn, f->syn_ack, view, mac) == 0 && crypto_equal(mac, m->mac, sizeof(mac));
 }
 
 static void server_record(Action *a, const HandshakeInput *in, const Flow *f, const DatapathDecision *decision) {
@@ -307,7 +349,7 @@ Action handshake_server_input(Handshake *h, const HandshakeInput *in, Flow *f) {
                 f->credit += (int64_t) p->len;
         if (message_parse(p->data + p->payload_offset, p->payload_len, &m) < 0 || m.type != MESSAGE_ACK)
                 return server_ask_again(in, f);
-        if (!ack_verifies(h, f, &m))
+        if (!ack_verifies(f, &m))
                 return action_drop(h, DATAPATH_COUNTER_BAD_MAC);
         return server_proven(h, in, f, &m.endpoints);
 }

@@ -25,6 +25,7 @@ typedef struct Handshake {
         DatapathRange translated[DATAPATH_TRANSLATED_MAX];
         uint64_t counters[_DATAPATH_COUNTER_MAX];
         DatapathResolve question;      /* of the last ACTION_ASK; its serial is the asker's business */
+        uint8_t reminder[MESSAGE_SIZE_MIN]; /* what the last action may carry */
 } Handshake;
 
 typedef struct HandshakeInput {

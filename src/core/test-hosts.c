@@ -29,12 +29,20 @@ static size_t token_make(const Host *h, size_t n_tags, uint8_t *buf, size_t size
         return (size_t) n + TOKEN_MAC_SIZE;
 }
 
+static void host_set_unit(Host *h, uint32_t flags) {
+        DatapathUnit u = { .index = HOST_UNIT, .flags = flags, .cgroup_id = 4711, .token_expires_usec = USEC_INFINITY };
+
+        memcpy(u.node_dh, h->dh.public_key, sizeof(u.node_dh));
+        u.token_len = (uint32_t) token_make(h, h->n_tags, u.token, sizeof(u.token));
+        assert(unit_table_set(h->h.units, &u) == 0);
+        h->flags = flags;
+}
+
 void host_init(Host *h, const char *name, const char *psk, size_t n_tags) {
         static const uint8_t seed[SIPHASH_KEY_SIZE] = "not so random..";
-        DatapathUnit u = { .index = HOST_UNIT, .cgroup_id = 4711, .token_expires_usec = USEC_INFINITY };
         uint8_t key[32] = {};
 
-        *h = (Host) { .allow = true, .answer_usec = 60 * USEC_PER_SEC };
+        *h = (Host) { .n_tags = n_tags, .allow = true, .answer_usec = 60 * USEC_PER_SEC };
         memcpy(key, psk, strlen(psk));
         memcpy(h->node, name, strlen(name));
         assert(psk_keys_derive(key, &h->psk) == 0);
@@ -43,9 +51,7 @@ void host_init(Host *h, const char *name, const char *psk, size_t n_tags) {
         assert(flow_table_new(seed, &h->h.flows) == 0);
         assert(peer_cache_new(seed, &h->h.peers) == 0);
         assert(unit_table_new(&h->h.units) == 0);
-        memcpy(u.node_dh, h->dh.public_key, sizeof(u.node_dh));
-        u.token_len = (uint32_t) token_make(h, n_tags, u.token, sizeof(u.token));
-        assert(unit_table_set(h->h.units, &u) == 0);
+        host_set_unit(h, 0);
 }
 
 void host_done(Host *h) {
@@ -55,16 +61,21 @@ void host_done(Host *h) {
 }
 
 void host_set_flags(Host *h, uint32_t flags) {
-        const Unit *unit = unit_table_get(h->h.units, HOST_UNIT);
-        DatapathUnit u = { .index = HOST_UNIT, .flags = flags, .cgroup_id = unit->cgroup_id, .token_expires_usec = USEC_INFINITY, .token_len = unit->token_len };
+        host_set_unit(h, flags);
+}
 
-        memcpy(u.node_dh, unit->node_dh, sizeof(u.node_dh));
-        memcpy(u.token, unit->token, unit->token_len);
-        assert(unit_table_set(h->h.units, &u) == 0);
-        h->flags = flags;
+void host_new_key(Host *h, bool keep) {
+        h->previous = h->dh;
+        h->knows_previous = keep;
+        assert(dh_key_generate(&h->dh) == 0);
+        host_set_unit(h, h->flags);
+        if (!keep)
+                peer_cache_forget(h->h.peers, DATAPATH_FORGET_DECISIONS, 0); /* what a new enforcer says first */
 }
 
 static void answer_token(const Host *h, const DatapathResolve *q, DatapathResolved *ret) {
+        const DhKey *own = memcmp(q->our_dh, h->dh.public_key, sizeof(q->our_dh)) == 0 ? &h->dh : h->knows_previous ? &h->previous : NULL;
+        uint8_t named[sizeof(h->node) + 32];
         PairKeys keys;
         Token t;
 
@@ -74,11 +85,15 @@ static void answer_token(const Host *h, const DatapathResolve *q, DatapathResolv
         ret->decision.reason = REASON_UNVERIFIED;
         if (token_mac_verify(h->psk.token_key, t.bytes, t.signed_len, t.proof) < 0)
                 return;
+        ret->decision.reason = REASON_EXPIRED;
+        if (!own)
+                return;
         assert(pair_keys_derive(&(PairInput) {
-                .mode = TOKEN_PSK, .psk_pair_key = h->psk.pair_key, .own = &h->dh, .own_node = h->node, .peer_node = t.node, .peer_dh = t.node_dh,
+                .mode = TOKEN_PSK, .psk_pair_key = h->psk.pair_key, .own = own, .own_node = h->node, .peer_node = t.node, .peer_dh = t.node_dh,
         }, &keys) == 0);
         memcpy(&ret->keys, &keys, sizeof(ret->keys));
-        memcpy(ret->peer_dh, t.node_dh, sizeof(ret->peer_dh));
+        memcpy(mempcpy(named, t.node, sizeof(t.node)), t.node_dh, sizeof(t.node_dh));
+        assert(crypto_sha256(named, sizeof(named), ret->peer_dh) == 0);
         assert(crypto_sha256(q->token, q->token_len, ret->token_hash) == 0);
         ret->verified = 1;
         ret->peer = 99;

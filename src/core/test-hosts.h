@@ -15,9 +15,11 @@
 
 typedef struct Host {
         Handshake h;
-        DhKey dh;
+        DhKey dh, previous;            /* previous: the enforcer still knows it, if knows_previous */
+        bool knows_previous;
         PskKeys psk;
         uint8_t node[16];
+        size_t n_tags;                 /* of its unit's token */
         bool allow, observe;           /* what its enforcer decides */
         bool client_denies;            /* LOCAL: the client's rules */
         bool plain_allowed;            /* PLAIN_SYN */
@@ -46,6 +48,8 @@ extern usec_t test_now;                /* the clock of all hosts */
 void host_init(Host *h, const char *name, const char *psk, size_t n_tags);
 void host_done(Host *h);
 void host_set_flags(Host *h, uint32_t flags);
+/* Another Diffie-Hellman key, and a token with it. keep: the enforcer still knows the former one, as when a day is over; else it has been restarted. */
+void host_new_key(Host *h, bool keep);
 
 Connection connection_make(int family, uint16_t client_port);
 Wire wire_make(const Connection *c, bool from_client, uint8_t flags, uint32_t seq, uint32_t ack, const void *payload, size_t payload_len);

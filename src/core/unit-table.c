@@ -84,6 +84,12 @@ bool unit_table_is_complete(const UnitTable *t) {
         return t->complete;
 }
 
+bool unit_table_is_former(const UnitTable *t, uint32_t index) {
+        const Unit *u = unit_table_get(t, index);
+
+        return u && u->generation != t->generation;
+}
+
 void unit_table_begin(UnitTable *t) {
         t->generation++;
 }

@@ -35,4 +35,5 @@ void unit_table_remove(UnitTable *t, uint32_t index);
 /* A new enforcer names all its units between begin and end; those it did not name are dropped at the end, not before. */
 void unit_table_begin(UnitTable *t);
 void unit_table_end(UnitTable *t);
+bool unit_table_is_former(const UnitTable *t, uint32_t index); /* known from an enforcer that is no more; the new one has yet to name it */
 bool unit_table_is_complete(const UnitTable *t); /* all units were named once: what is not in it is none */

@@ -13,6 +13,7 @@
 
 struct MacKey {
         SHA256_CTX inner, outer;
+        size_t n_owners; /* of one on the heap */
 };
 
 /* Wipe m with mac_key_done() whatever this returns. */

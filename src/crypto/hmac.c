@@ -84,6 +84,7 @@ int mac_key_new(const uint8_t key[static CRYPTO_KEY_SIZE], MacKey **ret) {
         m = malloc(sizeof(*m));
         if (!m)
                 return -ENOMEM;
+        m->n_owners = 1;
         r = mac_key_init(m, key);
         if (r < 0)
                 return r;
@@ -91,9 +92,15 @@ int mac_key_new(const uint8_t key[static CRYPTO_KEY_SIZE], MacKey **ret) {
         return 0;
 }
 
+MacKey *mac_key_ref(MacKey *m) {
+        m->n_owners++;
+        return m;
+}
+
 MacKey *mac_key_free(MacKey *m) {
-        if (m)
-                mac_key_done(m);
+        if (!m || --m->n_owners > 0)
+                return NULL;
+        mac_key_done(m);
         free(m);
         return NULL;
 }

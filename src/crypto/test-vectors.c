@@ -314,6 +314,12 @@ static void check_message(const json_t *vector, const char *name, Message *m, co
         n = message_write(m, bytes, sizeof(bytes));
         assert_true(n > 0);
         assert_expected(vector, name, bytes, (size_t) n);
+        if (m->type == MESSAGE_SYN_ACK) {
+                uint8_t reminder[MESSAGE_SIZE_MIN];
+
+                message_write_reminder(bytes, (size_t) n, reminder);
+                assert_expected(vector, "reminder", reminder, sizeof(reminder));
+        }
 }
 
 static void handshakes_come_out_as_published(void **state) {

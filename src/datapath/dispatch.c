@@ -86,6 +86,17 @@ static void packet_wait(Datapath *d, const QueueMsg *msg, const WaitKey *key, us
                 dispatch(d, msg, NULL, true, now);
 }
 
+/* An enforcer that comes tells of its units first, with the keys that they have from then on: who asks about one before hears of a key it does not know. */
+static void dispatch_question(Datapath *d, const QueueMsg *msg, const struct in6_addr *stranger, bool waited, usec_t now) {
+        const DatapathResolve *q = &d->handshake.question;
+        const WaitKey key = { .unit = q->unit ?: q->client };
+
+        if (!waited && (!d->control.greeted || unit_table_is_former(d->handshake.units, key.unit)))
+                packet_wait(d, msg, &key, now);
+        else
+                packet_ask(d, msg, stranger, now);
+}
+
 static void packet_accept(Datapath *d, const QueueMsg *msg, const Packet *p, const Action *action) {
         bool authorized = action->verdict == VERDICT_CLIENT_AUTHORIZED || action->verdict == VERDICT_SERVER_AUTHORIZED;
         uint32_t index = authorized ? action->peer_number : action->unit;
@@ -143,10 +154,8 @@ static void dispatch(Datapath *d, const QueueMsg *msg, const DatapathResolved *a
         case ACTION_ASK:
                 if (answer) /* it did not answer what this packet needs */
                         packet_drop(d, msg, DATAPATH_COUNTER_NO_ANSWER);
-                else if (d->control.greeted || waited)
-                        packet_ask(d, msg, action.known ? NULL : &in.packet.saddr, now);
-                else /* an enforcer that comes tells of all units first */
-                        packet_wait(d, msg, &(WaitKey) { .unit = d->handshake.question.unit ?: d->handshake.question.client }, now);
+                else
+                        dispatch_question(d, msg, action.known ? NULL : &in.packet.saddr, waited, now);
                 break;
         case ACTION_WAIT:
                 packet_wait(d, msg, &action.wait, now);

@@ -26,10 +26,11 @@ enum {
 };
 
 static bool is_zero(const uint8_t *p, size_t n) {
+        uint8_t any = 0;
+
         for (size_t i = 0; i < n; i++)
-                if (p[i] != 0)
-                        return false;
-        return true;
+                any |= p[i];
+        return any == 0;
 }
 
 /* What a field may hold depends on the type; everything that has no meaning is zero, so that a message has one encoding. */
@@ -39,7 +40,7 @@ static bool message_is_valid(const Message *m) {
                 return (m->flags & ~MESSAGE_KNOWN) == 0 && m->token_len > 0 && m->token_len <= MESSAGE_TOKEN_MAX &&
                        m->endpoints.server_isn == 0 && ((m->flags & MESSAGE_KNOWN) || is_zero(m->mac, sizeof(m->mac)));
         case MESSAGE_SYN_ACK:
-                return m->flags == 0 && m->token_len > 0 && m->token_len <= MESSAGE_TOKEN_MAX;
+                return m->flags == 0 && m->token_len <= MESSAGE_TOKEN_MAX;
         case MESSAGE_ACK:
                 return m->flags == 0 && m->token_len == 0 && is_zero(m->nonce, sizeof(m->nonce));
         default:
@@ -47,9 +48,9 @@ static bool message_is_valid(const Message *m) {
         }
 }
 
-/* Zeros behind the MAC: a SYN that proves nothing is made as large as any answer (docs/protocol.md, "Padding"). */
+/* Zeros behind the MAC: a SYN, which may prove nothing, is made as large as any answer (docs/protocol.md, "Padding"). */
 static size_t message_padding(const Message *m) {
-        if (m->type != MESSAGE_SYN || (m->flags & MESSAGE_KNOWN) || m->token_len > MESSAGE_TOKEN_MAX)
+        if (m->type != MESSAGE_SYN || m->token_len > MESSAGE_TOKEN_MAX)
                 return 0;
         return MESSAGE_TOKEN_MAX - m->token_len;
 }
@@ -60,7 +61,7 @@ int message_parse(const uint8_t *payload, size_t len, Message *ret) {
 
         if (len < sizeof(magic) || memcmp(payload, magic, sizeof(magic)) != 0)
                 return -ENOMSG;
-        if (len < MESSAGE_HEAD_SIZE + MESSAGE_MAC_SIZE || payload[AT_VERSION] != MESSAGE_VERSION)
+        if (len < MESSAGE_SIZE_MIN || payload[AT_VERSION] != MESSAGE_VERSION)
                 return -EBADMSG;
         m = (Message) {
                 .type = payload[AT_TYPE],
@@ -119,4 +120,18 @@ void message_view(const Message *m, const uint8_t *token_hash, uint8_t ret[stati
         message_write_head(m, ret);
         memcpy(ret + MESSAGE_HEAD_SIZE, token_hash, 32);
         memcpy(ret + MESSAGE_HEAD_SIZE + 32, m->mac, MESSAGE_MAC_SIZE);
+}
+
+void message_set_server_isn(uint8_t *bytes, uint32_t isn) {
+        store_be32(bytes + AT_SERVER_ISN, isn);
+}
+
+void message_set_mac(uint8_t *bytes, size_t len, const uint8_t mac[static MESSAGE_MAC_SIZE]) {
+        memcpy(bytes + len - MESSAGE_MAC_SIZE, mac, MESSAGE_MAC_SIZE);
+}
+
+void message_write_reminder(const uint8_t *syn_ack, size_t len, uint8_t ret[static MESSAGE_SIZE_MIN]) {
+        memcpy(ret, syn_ack, MESSAGE_HEAD_SIZE);
+        store_be16(ret + AT_TOKEN_LEN, 0);
+        memcpy(ret + MESSAGE_HEAD_SIZE, syn_ack + len - MESSAGE_MAC_SIZE, MESSAGE_MAC_SIZE);
 }

@@ -13,6 +13,7 @@
 #define MESSAGE_MAC_SIZE 16u
 #define MESSAGE_NONCE_SIZE 16u
 #define MESSAGE_TOKEN_MAX 1096u
+#define MESSAGE_SIZE_MIN (MESSAGE_HEAD_SIZE + MESSAGE_MAC_SIZE)
 #define MESSAGE_SIZE_MAX (MESSAGE_HEAD_SIZE + MESSAGE_TOKEN_MAX + MESSAGE_MAC_SIZE)
 #define MESSAGE_VIEW_SIZE (MESSAGE_HEAD_SIZE + 32u + MESSAGE_MAC_SIZE)
 
@@ -37,13 +38,18 @@ typedef struct Message {
 } Message;
 
 /* Returns 0; -ENOMSG when payload does not begin with our magic (any version): not ours; -EBADMSG when it does and is malformed: wrong
- * version, type, flags or reserved bits, length that does not fill the payload exactly, nonce or token where none may be. A SYN without
- * KNOWN must be MESSAGE_SIZE_MAX long: what follows its MAC is zero (docs/protocol.md, "Padding"). */
+ * version, type, flags or reserved bits, length that does not fill the payload exactly, nonce or token where none may be. A SYN must be
+ * MESSAGE_SIZE_MAX long: what follows its MAC is zero (docs/protocol.md, "Padding"). A SYN-ACK without a token is a reminder of one that had it. */
 _must_use_ int message_parse(const uint8_t *payload, size_t len, Message *ret);
 
-/* Returns the size written to buf; -EMSGSIZE; -EINVAL for what message_parse() would refuse. A SYN without KNOWN is
- * padded: MESSAGE_SIZE_MAX is written. */
+/* Returns the size written to buf; -EMSGSIZE; -EINVAL for what message_parse() would refuse. A SYN is padded: MESSAGE_SIZE_MAX is written. */
 _must_use_ int message_write(const Message *m, uint8_t *buf, size_t size);
 
 /* The bytes that stand for a message in a MAC: head, token's SHA-256, MAC (docs/protocol.md, "MACs"). token_hash is 32 bytes. */
 void message_view(const Message *m, const uint8_t *token_hash, uint8_t ret[static MESSAGE_VIEW_SIZE]);
+
+/* A SYN-ACK is written before the server's ISN is known. These two complete it, and its view, which begins and ends like it. */
+void message_set_server_isn(uint8_t *bytes, uint32_t isn);
+void message_set_mac(uint8_t *bytes, size_t len, const uint8_t mac[static MESSAGE_MAC_SIZE]);
+/* The reminder of a SYN-ACK that was written: its head, told that there is no token, and its MAC. */
+void message_write_reminder(const uint8_t *syn_ack, size_t len, uint8_t ret[static MESSAGE_SIZE_MIN]);

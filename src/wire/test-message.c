@@ -112,7 +112,7 @@ static size_t build(uint8_t type, uint8_t flags, int without, uint8_t bytes[stat
                 bytes[7] = 0;
                 n -= TOKEN_LEN;
         }
-        if (type == MESSAGE_SYN && !(flags & MESSAGE_KNOWN)) {
+        if (type == MESSAGE_SYN) {
                 memset(bytes + n, 0, MESSAGE_SIZE_MAX - n);
                 n = MESSAGE_SIZE_MAX;
         }
@@ -154,7 +154,7 @@ static void every_field_is_held_to_its_meaning(void **state) {
                 { "SYN-ACK",                            MESSAGE_SYN_ACK, 0, 0, true },
                 { "SYN-ACK of ISN 0",                   MESSAGE_SYN_ACK, 0, NO_ISN, true },
                 { "SYN-ACK with KNOWN",                 MESSAGE_SYN_ACK, MESSAGE_KNOWN, 0, false },
-                { "SYN-ACK without token",              MESSAGE_SYN_ACK, 0, NO_TOKEN, false },
+                { "SYN-ACK without token: a reminder", MESSAGE_SYN_ACK, 0, NO_TOKEN, true },
                 { "ACK",                                MESSAGE_ACK, 0, NO_NONCE | NO_TOKEN, true },
                 { "ACK with nonce",                     MESSAGE_ACK, 0, NO_TOKEN, false },
                 { "ACK with token",                     MESSAGE_ACK, 0, NO_NONCE, false },
@@ -199,7 +199,7 @@ static void the_payload_must_be_filled_exactly(void **state) {
         assert_int_equal(message_parse(bytes, sizeof(syn_ack_bytes), &m), -EBADMSG);
 }
 
-static void an_unproven_syn_is_padded_with_zeros_to_the_full_size(void **state) {
+static void a_syn_is_padded_with_zeros_to_the_full_size(void **state) {
         uint8_t bytes[MESSAGE_SIZE_MAX + 1] = {};
         Message m = syn_ack, parsed;
 
@@ -305,7 +305,7 @@ int main(void) {
                 cmocka_unit_test(what_is_not_ours_is_told_from_what_is_malformed),
                 cmocka_unit_test(every_field_is_held_to_its_meaning),
                 cmocka_unit_test(the_payload_must_be_filled_exactly),
-                cmocka_unit_test(an_unproven_syn_is_padded_with_zeros_to_the_full_size),
+                cmocka_unit_test(a_syn_is_padded_with_zeros_to_the_full_size),
                 cmocka_unit_test(the_longest_token_fits_and_one_byte_more_does_not),
                 cmocka_unit_test(a_view_is_head_token_hash_and_mac),
                 cmocka_unit_test(what_was_written_is_what_is_read),

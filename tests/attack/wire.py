@@ -104,4 +104,4 @@ def with_token(payload, other):
     n = len(token(payload))
     mac = payload[HEAD + n:HEAD + n + MAC_SIZE]
     text = payload[:6] + struct.pack("!H", len(other)) + payload[8:HEAD] + other + mac
-    return text.ljust(MESSAGE_MAX, b"\0") if payload[4] == 1 and not payload[5] & 1 else text
+    return text.ljust(MESSAGE_MAX, b"\0") if payload[4] == 1 else text
