@@ -167,6 +167,14 @@ void cut_start(Manager *m, const Unit *u, CutWhat what) {
         }
 }
 
+void cut_all(Manager *m) {
+        m->changed_usec = clock_boottime_usec();
+        m->cut_waits = !m->helper_ready || !m->listed || m->loads;
+        for (const Unit *u = m->units.first; !m->cut_waits && u; u = u->next)
+                if (u->state != UNIT_DENIED)
+                        cut_start(m, u, CUT_CHANGED);
+}
+
 static struct in6_addr address_bare(const struct in6_addr *mapped) {
         struct in6_addr bare = {};
 

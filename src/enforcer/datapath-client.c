@@ -62,7 +62,7 @@ void datapath_send_unit(Manager *m, const Unit *u) {
                 .token_len = u->token_len,
         };
 
-        memcpy(message.node_dh, u->token_dh, sizeof(message.node_dh));
+        memcpy(message.node_dh, u->token_own, sizeof(message.node_dh));
         memcpy(message.token, u->token, u->token_len);
         datapath_send(m, &message, sizeof(message));
 }

@@ -34,7 +34,8 @@ static int denial_set(Denial *d, Reason reason, const char *text) {
 
 static int make_token(Manager *m, Unit *u, Denial *denial) {
         const PeerTime time = { .now_sec = (int64_t) (clock_realtime_usec() / USEC_PER_SEC), .now_usec = clock_boottime_usec() };
-        int r = unit_token_make(u, m->keys, &time, &denial->text);
+        const KeyTimes times = manager_key_times(m);
+        int r = unit_token_make(u, m->keys, &times, &time, &denial->text);
 
         if (r != -EMSGSIZE && r != -EACCES)
                 return r;

@@ -46,10 +46,9 @@ static int open_directory(const char *path) {
 
 /* ---- taking others ---- */
 
-static void recheck_all(Manager *m) {
-        for (const Unit *u = m->units.first; u; u = u->next)
-                if (u->state != UNIT_DENIED)
-                        cut_start(m, u, CUT_CHANGED);
+/* With certificates that is done when all of them are judged. */
+static unsigned judge_numbers(Manager *m) {
+        return m->keys->mode == KEY_PSK ? peer_numbers_judge(m->numbers, m->keys, m->certificates, clock_boottime_usec()) : 0;
 }
 
 /* Takes keys. */
@@ -57,7 +56,7 @@ static void put_in_force(Manager *m, Keys *keys) {
         unsigned n_revoked;
         int r = 0;
 
-        keys_succeed(keys, m->keys);
+        keys_succeed(keys, m->keys, clock_boottime_usec());
         keys_free(m->keys);
         m->keys = keys;
         if (keys->mode == KEY_PKI)
@@ -67,12 +66,11 @@ static void put_in_force(Manager *m, Keys *keys) {
         if (r < 0)
                 log_error_errno(r, "Cannot reach the certificate verifier");
         verify_client_renew(m);
-        n_revoked = peers_revoke_unknown(m->peers, keys);
-        peer_numbers_revoke_unknown(m->numbers, keys);
+        n_revoked = peers_revoke_unknown(m->peers, keys) + judge_numbers(m);
         datapath_forget(m, DATAPATH_FORGET_DECISIONS | (n_revoked > 0 ? DATAPATH_FORGET_KEYS : 0), 0);
         enforce_refresh_all(m);
         if (n_revoked > 0)
-                recheck_all(m);
+                cut_all(m);
         log_notice("New keys are in force (%s)", key_mode_to_string(keys->mode));
         manager_update_status(m);
 }
@@ -223,14 +221,17 @@ int key_change_start(Manager *m) {
         note_clock(m);
         if (m->keys->fault)
                 log_error("No usable key, so every unit is denied: %s", m->keys->fault);
+        if (judge_numbers(m) > 0)
+                cut_all(m);
         return m->keys->mode == KEY_PKI ? verify_client_start(m, -1) : 0;
 }
 
 void key_change_tick(Manager *m) {
+        const KeyTimes times = manager_key_times(m);
         int r;
 
         note_clock(m);
-        r = keys_rotate_dh(m->keys, clock_boottime_usec());
+        r = keys_rotate_dh(m->keys, &times, clock_boottime_usec());
         if (r < 0)
                 log_error_errno(r, "Cannot make a new Diffie-Hellman key, keeping the old one");
         r = keys_judge(m->keys, now_sec());

@@ -265,44 +265,66 @@ bool keys_equal(const Keys *a, const Keys *b) {
         return a->trust_len == 0 || memcmp(a->trust, b->trust, a->trust_len) == 0;
 }
 
-int keys_rotate_dh(Keys *k, usec_t now_usec) {
+KeyTimes key_times(uint32_t token_life_sec, uint32_t key_life_sec) {
+        usec_t key = key_life_sec * USEC_PER_SEC, token = MIN(token_life_sec * USEC_PER_SEC, key / 4);
+
+        return (KeyTimes) { .token_usec = token, .tick_usec = token / 2, .rotate_usec = key - 2 * token }; /* one tick late, a token's life, one tick late */
+}
+
+int keys_rotate_dh(Keys *k, const KeyTimes *times, usec_t now_usec) {
         DhKey fresh;
         int r;
 
-        if (now_usec < k->dh_made_usec + KEYS_DH_LIFE_USEC)
+        if (k->has_previous && now_usec >= k->previous_usec + times->token_usec) {
+                crypto_wipe(&k->previous, sizeof(k->previous));
+                k->has_previous = false;
+        }
+        if (now_usec < k->dh_made_usec + times->rotate_usec)
                 return 0;
         r = dh_key_generate(&fresh);
         if (r < 0)
                 return r;
         k->previous = k->own;
         k->has_previous = true;
+        k->previous_usec = now_usec;
         k->own.dh = fresh;
         k->dh_made_usec = now_usec;
         crypto_wipe(&fresh, sizeof(fresh));
         return 1;
 }
 
-/* With the same key and certificate the Diffie-Hellman key stays, too: only who is trusted has changed. */
-void keys_succeed(Keys *k, const Keys *old) {
+void keys_succeed(Keys *k, const Keys *old, usec_t now_usec) {
+        bool same = k->own.key_id == old->own.key_id && memcmp(k->own.node, old->own.node, sizeof(k->own.node)) == 0;
+
         if (k->mode != old->mode || (k->mode == KEY_PSK && !keys_find_psk(k, old->own.key_id)))
                 return;
-        if (k->own.key_id == old->own.key_id && memcmp(k->own.node, old->own.node, sizeof(k->own.node)) == 0) {
-                k->own = old->own;
-                k->previous = old->previous;
-                k->has_previous = old->has_previous;
-                k->dh_made_usec = old->dh_made_usec;
-                return;
-        }
-        k->previous = old->own;
-        k->has_previous = true;
+        k->own.dh = old->own.dh;
+        k->dh_made_usec = old->dh_made_usec;
+        k->previous = same ? old->previous : old->own; /* same: only who is trusted has changed */
+        k->has_previous = !same || old->has_previous;
+        k->previous_usec = same ? old->previous_usec : now_usec;
 }
 
-const OwnKey *keys_find_own(const Keys *k, const uint8_t *public_key) {
-        if (memcmp(k->own.dh.public_key, public_key, sizeof(k->own.dh.public_key)) == 0)
+/* Public keys are as good as random, so nothing more than a difference is needed. */
+void own_key_name(const OwnKey *own, uint8_t ret[static 32]) {
+        memcpy(ret, own->dh.public_key, sizeof(own->dh.public_key));
+        for (size_t i = 0; i < sizeof(own->node); i++)
+                ret[i] ^= own->node[i];
+        for (size_t i = 0; i < sizeof(own->key_id); i++)
+                ret[sizeof(own->node) + i] ^= (uint8_t) (own->key_id >> 8 * i);
+}
+
+static bool is_named(const OwnKey *own, const uint8_t *name) {
+        uint8_t own_name[32];
+
+        own_key_name(own, own_name);
+        return memcmp(own_name, name, sizeof(own_name)) == 0;
+}
+
+const OwnKey *keys_find_own(const Keys *k, const uint8_t name[static 32]) {
+        if (is_named(&k->own, name))
                 return &k->own;
-        if (k->has_previous && memcmp(k->previous.dh.public_key, public_key, sizeof(k->previous.dh.public_key)) == 0)
-                return &k->previous;
-        return NULL;
+        return k->has_previous && is_named(&k->previous, name) ? &k->previous : NULL;
 }
 
 const PskKeys *keys_find_psk(const Keys *k, uint32_t key_id) {

@@ -15,9 +15,15 @@
 #include "util/macro.h"
 #include "wire/token.h"
 
-#define KEYS_DH_LIFE_USEC (24 * 3600 * USEC_PER_SEC)
-
 typedef enum KeyMode { KEY_NONE, KEY_PSK, KEY_PKI } KeyMode;
+
+/* How long things last, so that no Diffie-Hellman key outlives its life: the last token that it is in ends with it. */
+typedef struct KeyTimes {
+        usec_t token_usec;        /* a unit's token */
+        usec_t tick_usec;         /* between two looks: tokens are made anew, with half of their life left */
+        usec_t rotate_usec;       /* a Diffie-Hellman key goes into tokens no longer */
+} KeyTimes;
+KeyTimes key_times(uint32_t token_life_sec, uint32_t key_life_sec);
 
 /* What a token of ours binds together. */
 typedef struct OwnKey {
@@ -42,7 +48,7 @@ typedef struct Keys {
 
         OwnKey own, previous;     /* tokens made with the previous one are still on their way for a while */
         bool has_previous;
-        usec_t dh_made_usec;
+        usec_t dh_made_usec, previous_usec; /* CLOCK_BOOTTIME: since then it is the previous one */
 } Keys;
 
 /* Where keys come from. */
@@ -62,13 +68,15 @@ bool keys_equal(const Keys *a, const Keys *b); /* but for the Diffie-Hellman key
 /* Judges our own certificate by today's date. 1: fault came, went or changed; 0; -ENOMEM, -EIO. */
 _must_use_ int keys_judge(Keys *k, int64_t now_sec);
 
-/* 1: a new Diffie-Hellman key was made because the old one is a day old; 0: not yet. */
-_must_use_ int keys_rotate_dh(Keys *k, usec_t now_usec);
-/* k takes the place of old: handshakes that are under way with old's token can end. */
-void keys_succeed(Keys *k, const Keys *old);
+/* 1: a new Diffie-Hellman key was made because it was time; 0: not yet. The previous one is wiped when no token bears it any more. */
+_must_use_ int keys_rotate_dh(Keys *k, const KeyTimes *times, usec_t now_usec);
+/* k takes the place of old: handshakes that are under way with old's token can end. With a new certificate or PSK the Diffie-Hellman key stays, so that peers can tell who has it. */
+void keys_succeed(Keys *k, const Keys *old, usec_t now_usec);
 
-/* What goes with this Diffie-Hellman public key (32 bytes), NULL if it is not (or no longer) ours. */
-const OwnKey *keys_find_own(const Keys *k, const uint8_t *public_key);
+/* Names what goes together: of two keys that share the Diffie-Hellman key each has its own. */
+void own_key_name(const OwnKey *own, uint8_t ret[static 32]);
+/* NULL: none of ours, or no longer. */
+const OwnKey *keys_find_own(const Keys *k, const uint8_t name[static 32]);
 const PskKeys *keys_find_psk(const Keys *k, uint32_t key_id);
 
 TokenMode keys_token_mode(const Keys *k);

@@ -12,6 +12,7 @@
 
 #include "enforcer/bus.h"
 #include "enforcer/config-load.h"
+#include "enforcer/cut.h"
 #include "enforcer/datapath-client.h"
 #include "enforcer/end.h"
 #include "enforcer/enforce.h"
@@ -87,12 +88,16 @@ void manager_reload_policies(Manager *m) {
                 manager_update_status(m);
 }
 
+KeyTimes manager_key_times(const Manager *m) {
+        return key_times(m->config.token_life_sec, m->config.key_life_sec);
+}
+
 static int on_refresh(sd_event_source *s, uint64_t usec, void *userdata) {
         Manager *m = userdata;
         int r;
 
         key_change_tick(m);
-        r = sd_event_source_set_time_relative(s, UNIT_TOKEN_REFRESH_USEC);
+        r = sd_event_source_set_time_relative(s, manager_key_times(m).tick_usec);
         if (r >= 0)
                 r = sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
         return r;
@@ -144,7 +149,7 @@ static int on_ready_timer(sd_event_source *s, uint64_t usec, void *userdata) {
 static int start_timers(Manager *m) {
         int r;
 
-        r = sd_event_add_time_relative(m->event, &m->refresh_timer, CLOCK_BOOTTIME, UNIT_TOKEN_REFRESH_USEC, 0, on_refresh, m);
+        r = sd_event_add_time_relative(m->event, &m->refresh_timer, CLOCK_BOOTTIME, manager_key_times(m).tick_usec, 0, on_refresh, m);
         if (r >= 0)
                 r = sd_event_add_time_relative(m->event, &m->ready_timer, CLOCK_BOOTTIME, READY_ANYHOW_USEC, 0, on_ready_timer, m);
         if (r >= 0)
@@ -184,19 +189,26 @@ static int start_event(Manager *m) {
         return r;
 }
 
-/* Without the file new flows are cut by changes that need not cut them: no reason not to start. */
-static int start_numbers(Manager *m) {
-        _cleanup_free_ char *path = NULL;
+/* Without the files flows are cut by changes that need not cut them: no reason not to start. */
+static int start_peers(Manager *m) {
+        _cleanup_free_ char *numbers = NULL, *certificates = NULL;
         int r;
 
-        if (m->runtime_directory && asprintf(&path, "%s/peers", m->runtime_directory) < 0)
+        if (m->runtime_directory && (asprintf(&numbers, "%s/peers", m->runtime_directory) < 0 || asprintf(&certificates, "%s/certificates", m->runtime_directory) < 0))
                 return -ENOMEM;
-        r = peer_numbers_new(path, &m->numbers);
-        if (r < 0 && r != -ENOMEM && path) {
-                log_warning_errno(r, "Cannot use %s", path);
+        r = peer_numbers_new(numbers, &m->numbers);
+        if (r < 0 && r != -ENOMEM && numbers) {
+                log_warning_errno(r, "Cannot use %s", numbers);
                 r = peer_numbers_new(NULL, &m->numbers);
         }
-        return r;
+        if (r < 0)
+                return r;
+        r = certificates_new(certificates, &m->certificates);
+        if (r < 0 && r != -ENOMEM && certificates) {
+                log_warning_errno(r, "Cannot use %s", certificates);
+                r = certificates_new(NULL, &m->certificates);
+        }
+        return r < 0 ? r : peers_new(&m->peers);
 }
 
 static int manager_init_state(Manager *m, const ManagerOptions *options) {
@@ -214,11 +226,7 @@ static int manager_init_state(Manager *m, const ManagerOptions *options) {
                 return r;
         m->units.pool.last = random[0];
         m->last_profile = random[1];
-        r = peers_new(&m->peers);
-        if (r >= 0)
-                r = certificates_new(&m->certificates);
-        if (r >= 0)
-                r = start_numbers(m);
+        r = start_peers(m);
         if (r >= 0)
                 r = names_new(&m->rules);
         if (r >= 0)
@@ -319,6 +327,8 @@ void manager_set_ready(Manager *m) {
 
 void manager_check_settled(Manager *m, bool anyhow) {
         datapath_check_synced(m);
+        if (m->cut_waits)
+                cut_all(m);
         if (m->settled || (!anyhow && (!m->listed || m->loads)))
                 return;
         m->settled = true;
@@ -357,7 +367,7 @@ static bool same_for_helper(const Config *a, const Config *b) {
                acl_list_equal(&a->failsafe_accept_from, &b->failsafe_accept_from);
 }
 
-static int reload_config(Manager *m, bool *ret_tell_helper, char **ret_text) {
+static int reload_config(Manager *m, bool *ret_tell_helper, bool *ret_denied_changed, char **ret_text) {
         bool failsafe_changed;
         Config config;
         int r;
@@ -372,6 +382,7 @@ static int reload_config(Manager *m, bool *ret_tell_helper, char **ret_text) {
                 return r;
         }
         *ret_tell_helper = !same_for_helper(&config, &m->config);
+        *ret_denied_changed = !deny_list_equal(&config.denied_nodes, &m->config.denied_nodes);
         failsafe_changed = !acl_list_equal(&config.failsafe_accept_from, &m->config.failsafe_accept_from);
         config_done(&m->config);
         m->config = config;
@@ -384,7 +395,7 @@ static int reload_config(Manager *m, bool *ret_tell_helper, char **ret_text) {
 
 int manager_reload(Manager *m, char **ret_text) {
         uint64_t now_usec;
-        bool tell_helper;
+        bool tell_helper, denied_changed;
         int r;
 
         r = sd_event_now(m->event, CLOCK_MONOTONIC, &now_usec);
@@ -392,8 +403,10 @@ int manager_reload(Manager *m, char **ret_text) {
                 return r;
 
         (void) sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, now_usec);
-        r = reload_config(m, &tell_helper, ret_text);
+        r = reload_config(m, &tell_helper, &denied_changed, ret_text);
         if (r >= 0) {
+                if (denied_changed)
+                        verify_client_renew(m);
                 if (tell_helper) /* while networks are replaced, a peer in them looks like a stranger for a moment */
                         helper_send_config(m);
                 datapath_send_config(m);
@@ -402,6 +415,7 @@ int manager_reload(Manager *m, char **ret_text) {
                 enforce_refresh_all(m);
                 plugins_list(m);
                 helper_list_units(m);
+                r = sd_event_source_set_time_relative(m->refresh_timer, manager_key_times(m).tick_usec);
         }
         (void) sd_notify(false, "READY=1");
         manager_update_status(m);

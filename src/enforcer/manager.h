@@ -73,7 +73,9 @@ typedef struct Manager {
         Link *verify;                    /* trireme-verify; NULL: not needed */
         Waiting *verify_waiting;         /* questions of the datapath that need a certificate */
         unsigned n_verify_waiting, n_verify_asked;
+        bool verify_renewing;            /* all certificates are judged again; then numbers are, by them */
         bool verify_revoked;             /* connections must be cut when all answers are in */
+        bool cut_waits;                  /* all connections are to be judged again as soon as all units are known */
         Names *rules;
         Units units;
         Strays strays;
@@ -107,6 +109,7 @@ _must_use_ int manager_run(Manager *m);
 /* The bus came up, the helper answered, or waiting for either has lasted long enough: tell PID 1 that we are ready, once. */
 void manager_set_ready(Manager *m);
 void manager_update_status(Manager *m);
+KeyTimes manager_key_times(const Manager *m);
 void manager_check_settled(Manager *m, bool anyhow);
 
 /* Configuration and every loaded unit once more; keys are key_change_reload()'s. -EINVAL: the configuration or the policies have faults

@@ -1,38 +1,47 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The file is a row of records, the first for number 1: a Voucher, families and number of tags (2 bytes each, host order), then for each tag the lengths of key and value (1 byte
- * each), key, value. A record that was torn by a full disk was never handed out, so it is cut off when read. */
+/* The file is a row of records: a RecordHead, then for each tag the lengths of key and value (1 byte each), key, value. A later record of a number replaces the earlier one. One that
+ * was torn by a full disk was never handed out, so it is cut off when read.
+ *
+ * With a PSK a peer is no more than who holds a Diffie-Hellman key: the same tags can be claimed by every holder of the PSK, and a change of it must not leave a thief's flows alive
+ * because somebody else changed too. With a certificate the peer is that. */
 #include "enforcer/peer-numbers.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <search.h>
-#include <sys/stat.h>
 
+#include "enforcer/append-file.h"
 #include "util/fd.h"
 #include "util/log.h"
 
-/* What stood for a peer's word; no padding, so that it can be compared and written as it is. */
+/* What stood for a peer's word. */
 typedef struct Voucher {
         uint32_t mode;                           /* TokenMode */
         uint32_t key_id;                         /* PSK */
         uint8_t certificate[CRYPTO_HASH_SIZE];   /* PKI */
 } Voucher;
 
-#define RECORD_HEAD (sizeof(Voucher) + 4)
-#define RECORD_MAX (RECORD_HEAD + TAGS_MAX * (2 + TAG_KEY_MAX + TAG_VALUE_MAX))
+/* No padding, here and above, so that both can be compared and written as they are. */
+typedef struct RecordHead {
+        uint32_t number;
+        uint16_t families, n_tags;
+        Voucher voucher;
+        Voucher successor;                       /* by which the same node has proven itself since; all zero: none */
+        uint8_t dh[32];                          /* of the node. PSK: part of what a number stands for; PKI: the last that was proven */
+} RecordHead;
+_Static_assert(sizeof(RecordHead) == 8 + 2 * sizeof(Voucher) + 32, "no padding");
+
+#define RECORD_MAX (sizeof(RecordHead) + TAGS_MAX * (2 + TAG_KEY_MAX + TAG_VALUE_MAX))
 #define FILE_MAX (64u << 20)
 
 typedef struct Entry {
-        uint32_t number;
+        RecordHead head;
         bool revoked;
-        Voucher voucher;
-        uint16_t families;
         TagSet tags;
 } Entry;
 
 struct PeerNumbers {
         Entry *entries[PEER_NUMBERS_MAX]; /* number 1 first */
-        uint32_t n;
+        uint32_t n, n_read;               /* n_read: records in the file, older ones of a number included */
         void *by_tags;                    /* tsearch(3) */
         int fd;
         bool full_told;
@@ -40,12 +49,14 @@ struct PeerNumbers {
 
 static int entry_compare(const void *p, const void *q) {
         const Entry *a = p, *b = q;
-        int c = memcmp(&a->voucher, &b->voucher, sizeof(Voucher));
+        int c = memcmp(&a->head.voucher, &b->head.voucher, sizeof(Voucher));
 
+        if (c == 0 && a->head.voucher.mode == TOKEN_PSK)
+                c = memcmp(a->head.dh, b->head.dh, sizeof(a->head.dh));
         if (c != 0)
                 return c;
-        if (a->families != b->families)
-                return a->families < b->families ? -1 : 1;
+        if (a->head.families != b->head.families)
+                return a->head.families < b->head.families ? -1 : 1;
         if (a->tags.n_tags != b->tags.n_tags)
                 return a->tags.n_tags < b->tags.n_tags ? -1 : 1;
         for (size_t i = 0; i < a->tags.n_tags; i++) {
@@ -82,7 +93,7 @@ static int add(PeerNumbers *n, Entry *e) {
         if (!copy)
                 return -ENOMEM;
         *copy = *e;
-        copy->number = n->n + 1;
+        copy->head.number = n->n + 1;
         if (!tsearch(copy, &n->by_tags, entry_compare)) {
                 free(copy);
                 return -ENOMEM;
@@ -106,34 +117,14 @@ static size_t put(uint8_t *buf, size_t n, const void *data, size_t len) {
         return n + len;
 }
 
-/* All of it, or nothing. */
-static int append(int fd, const uint8_t *data, size_t size) {
-        off_t end = lseek(fd, 0, SEEK_END);
-        ssize_t k;
-        int r;
-
-        if (end < 0)
-                return -errno;
-        k = write(fd, data, size);
-        if (k == (ssize_t) size)
-                return 0;
-        r = k < 0 ? -errno : -ENOSPC;
-        if (ftruncate(fd, end) < 0)
-                log_error_errno(errno, "Cannot cut a torn record off");
-        return r;
-}
-
 static int write_record(int fd, const Entry *e) {
         const TagSet *tags = &e->tags;
         _cleanup_free_ uint8_t *buf = malloc(RECORD_MAX);
-        uint16_t n_tags = (uint16_t) tags->n_tags;
         size_t n = 0;
 
         if (!buf)
                 return -ENOMEM;
-        n = put(buf, n, &e->voucher, sizeof(Voucher));
-        n = put(buf, n, &e->families, 2);
-        n = put(buf, n, &n_tags, 2);
+        n = put(buf, n, &e->head, sizeof(e->head));
         for (size_t i = 0; i < tags->n_tags; i++) {
                 const Tag *t = &tags->tags[i];
                 uint8_t lengths[2] = { (uint8_t) strlen(t->key), (uint8_t) strlen(t->value) };
@@ -142,20 +133,17 @@ static int write_record(int fd, const Entry *e) {
                 n = put(buf, n, t->key, lengths[0]);
                 n = put(buf, n, t->value, lengths[1]);
         }
-        return append(fd, buf, n);
+        return append_file_write(fd, buf, n);
 }
 
 /* Returns its length, 0: torn or none, -ENOMEM. */
 static int read_record(const uint8_t *data, size_t size, Entry *ret) {
-        uint16_t n_tags;
-        size_t n = RECORD_HEAD;
+        size_t n = sizeof(ret->head);
 
         if (size < n)
                 return 0;
-        memcpy(&ret->voucher, data, sizeof(Voucher));
-        memcpy(&ret->families, data + n - 4, 2);
-        memcpy(&n_tags, data + n - 2, 2);
-        for (uint16_t i = 0; i < n_tags; i++) {
+        memcpy(&ret->head, data, sizeof(ret->head));
+        for (uint16_t i = 0; i < ret->head.n_tags; i++) {
                 int r;
 
                 if (size - n < 2 || size - n - 2 < (size_t) data[n] + data[n + 1])
@@ -168,50 +156,60 @@ static int read_record(const uint8_t *data, size_t size, Entry *ret) {
         return (int) n;
 }
 
+/* 0: what it says cannot be, -ENOMEM. */
+static int take_record(PeerNumbers *n, Entry *e) {
+        uint32_t i = e->head.number - 1;
+
+        if (i == n->n && i < PEER_NUMBERS_MAX)
+                return add(n, e) < 0 ? -ENOMEM : 1;
+        if (i >= n->n || entry_compare(e, n->entries[i]) != 0)
+                return 0;
+        n->entries[i]->head = e->head;
+        return 1;
+}
+
 static int read_file(PeerNumbers *n, const uint8_t *data, size_t size, size_t *ret_good) {
         size_t offset = 0;
         int k = 1;
 
-        while (k > 0 && n->n < PEER_NUMBERS_MAX) {
+        while (k > 0) {
                 Entry e = {};
+                int r;
 
                 k = read_record(data + offset, size - offset, &e);
-                if (k > 0 && add(n, &e) < 0)
-                        k = -ENOMEM;
+                r = k > 0 ? take_record(n, &e) : k;
                 tag_set_done(&e.tags);
-                if (k > 0)
+                if (r <= 0)
+                        k = r;
+                else {
                         offset += (size_t) k;
+                        n->n_read++;
+                }
         }
         *ret_good = offset;
         return MIN(k, 0);
 }
 
+static int rewrite(PeerNumbers *n) {
+        int r = ftruncate(n->fd, 0) < 0 ? -errno : 0;
+
+        for (uint32_t i = 0; r >= 0 && i < n->n; i++)
+                r = write_record(n->fd, n->entries[i]);
+        return r;
+}
+
 static int load(PeerNumbers *n, const char *path) {
         _cleanup_free_ uint8_t *data = NULL;
-        _cleanup_close_ int fd = -1;
-        struct stat st;
-        size_t good;
-        ssize_t k;
-        int r;
+        size_t size, good;
+        int r = append_file_open(path, FILE_MAX, &n->fd, &data, &size);
 
-        n->fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
-        if (n->fd < 0)
-                return -errno;
-        fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-        if (fd < 0 || fstat(fd, &st) < 0)
-                return -errno;
-        if (!S_ISREG(st.st_mode) || st.st_size > (off_t) FILE_MAX)
-                return -EINVAL;
-        data = malloc((size_t) st.st_size + 1);
-        if (!data)
-                return -ENOMEM;
-        k = read(fd, data, (size_t) st.st_size);
-        if (k < 0)
-                return -errno;
-        r = read_file(n, data, (size_t) k, &good);
+        if (r >= 0)
+                r = read_file(n, data, size, &good);
         if (r < 0)
                 return r;
-        return ftruncate(n->fd, (off_t) good) < 0 ? -errno : 0;
+        if (ftruncate(n->fd, (off_t) good) < 0)
+                return -errno;
+        return n->n_read > 2 * n->n ? rewrite(n) : 0;
 }
 
 int peer_numbers_new(const char *path, PeerNumbers **ret) {
@@ -228,6 +226,8 @@ int peer_numbers_new(const char *path, PeerNumbers **ret) {
         return 0;
 }
 
+/* ---- who vouches ---- */
+
 static Voucher voucher_of(const Peer *peer) {
         Voucher v = { .mode = peer->mode };
 
@@ -238,11 +238,16 @@ static Voucher voucher_of(const Peer *peer) {
         return v;
 }
 
-static int make(PeerNumbers *n, const Peer *peer) {
-        Entry e = { .voucher = voucher_of(peer), .families = peer->families };
+static bool same(const Voucher *a, const Voucher *b) {
+        return memcmp(a, b, sizeof(*a)) == 0;
+}
+
+static int make(PeerNumbers *n, const Peer *peer, const RecordHead *head) {
+        Entry e = { .head = *head };
         int r;
 
         r = tag_set_merge(&e.tags, &peer->tags);
+        e.head.n_tags = (uint16_t) e.tags.n_tags;
         if (r >= 0)
                 r = add(n, &e);
         tag_set_done(&e.tags);
@@ -255,13 +260,16 @@ static int make(PeerNumbers *n, const Peer *peer) {
 }
 
 uint32_t peer_numbers_get(PeerNumbers *n, const Peer *peer) {
-        const Entry key = { .voucher = voucher_of(peer), .families = peer->families, .tags = peer->tags };
-        Entry **slot = tfind(&key, &n->by_tags, entry_compare);
+        Entry key = { .head = { .voucher = voucher_of(peer), .families = peer->families }, .tags = peer->tags };
+        Entry **slot;
         int r;
 
+        if (peer->mode == TOKEN_PSK) /* a certificate's is written down when it is proven: a token can show anybody's */
+                memcpy(key.head.dh, peer->dh, sizeof(key.head.dh));
+        slot = tfind(&key, &n->by_tags, entry_compare);
         if (slot) {
                 (*slot)->revoked = false; /* it is verified again */
-                return (*slot)->number;
+                return (*slot)->head.number;
         }
         if (n->n >= PEER_NUMBERS_MAX) {
                 if (!n->full_told)
@@ -269,7 +277,7 @@ uint32_t peer_numbers_get(PeerNumbers *n, const Peer *peer) {
                 n->full_told = true;
                 return 0;
         }
-        r = make(n, peer);
+        r = make(n, peer, &key.head);
         if (r < 0) {
                 log_warning_errno(r, "Cannot keep what a peer is; connections with it are cut by the next change of their unit");
                 return 0;
@@ -282,23 +290,72 @@ const TagSet *peer_numbers_find(const PeerNumbers *n, uint32_t number, uint16_t 
 
         if (!e || e->revoked)
                 return NULL;
-        *ret_families = e->families;
+        *ret_families = e->head.families;
         return &e->tags;
 }
 
-void peer_numbers_revoke(PeerNumbers *n, const uint8_t certificate[static CRYPTO_HASH_SIZE]) {
+/* Returns whether the entry is another than before. */
+static bool entry_prove(Entry *e, const Voucher *v, const uint8_t *dh) {
+        bool same_dh = memcmp(e->head.dh, dh, sizeof(e->head.dh)) == 0, stands = same(&e->head.voucher, v) || same(&e->head.successor, v);
+
+        if (e->head.voucher.mode != v->mode || stands == same_dh || (stands && v->mode == TOKEN_PSK))
+                return false;
+        if (stands) /* the node's next key */
+                memcpy(e->head.dh, dh, sizeof(e->head.dh));
+        else
+                e->head.successor = *v;
+        return true;
+}
+
+void peer_numbers_prove(PeerNumbers *n, const Peer *peer) {
+        const Voucher v = voucher_of(peer);
+
         for (uint32_t i = 0; i < n->n; i++) {
                 Entry *e = n->entries[i];
+                int r;
 
-                e->revoked = e->revoked || (e->voucher.mode == TOKEN_PKI && memcmp(e->voucher.certificate, certificate, CRYPTO_HASH_SIZE) == 0);
+                if (!entry_prove(e, &v, peer->dh) || n->fd < 0)
+                        continue;
+                r = write_record(n->fd, e);
+                if (r < 0) /* holds as long as this process does; then the flow is cut that could have gone on */
+                        log_warning_errno(r, "Cannot keep what a peer is now");
         }
 }
 
-void peer_numbers_revoke_unknown(PeerNumbers *n, const Keys *keys) {
-        for (uint32_t i = 0; i < n->n; i++) {
-                const Voucher *v = &n->entries[i]->voucher;
+void peer_numbers_revoke(PeerNumbers *n, const uint8_t certificate[static CRYPTO_HASH_SIZE]) {
+        Voucher v = { .mode = TOKEN_PKI };
 
-                if (v->mode != keys_token_mode(keys) || (v->mode == TOKEN_PSK && !keys_find_psk(keys, v->key_id)))
-                        n->entries[i]->revoked = true;
+        memcpy(v.certificate, certificate, sizeof(v.certificate));
+        for (uint32_t i = 0; i < n->n; i++) {
+                Entry *e = n->entries[i];
+
+                e->revoked = e->revoked || same(&e->head.voucher, &v) || same(&e->head.successor, &v);
         }
+}
+
+static bool vouches(const Voucher *v, const TagSet *tags, const Keys *keys, Certificates *certificates, usec_t now_usec) {
+        const Certificate *c;
+        const Tag *tag;
+
+        if (v->mode != keys_token_mode(keys) || keys->mode == KEY_NONE)
+                return false;
+        if (v->mode == TOKEN_PSK)
+                return keys_find_psk(keys, v->key_id);
+        c = certificates_find(certificates, v->certificate, now_usec);
+        return c && c->reason == REASON_NONE && constraints_check(&c->constraints, tags, &tag) == CONSTRAINT_OK;
+}
+
+unsigned peer_numbers_judge(PeerNumbers *n, const Keys *keys, Certificates *certificates, usec_t now_usec) {
+        unsigned n_revoked = 0;
+
+        for (uint32_t i = 0; i < n->n; i++) {
+                Entry *e = n->entries[i];
+
+                if (e->revoked || vouches(&e->head.voucher, &e->tags, keys, certificates, now_usec) ||
+                    vouches(&e->head.successor, &e->tags, keys, certificates, now_usec))
+                        continue;
+                e->revoked = true;
+                n_revoked++;
+        }
+        return n_revoked;
 }

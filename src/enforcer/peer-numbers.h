@@ -25,6 +25,11 @@ uint32_t peer_numbers_get(PeerNumbers *n, const Peer *peer);
 /* NULL: no such number, or revoked. Borrowed. */
 const TagSet *peer_numbers_find(const PeerNumbers *n, uint32_t number, uint16_t *ret_families);
 
-/* As in peer.h. */
+/* A handshake with this peer has ended well, so it has the private half of its Diffie-Hellman key. Flows that were authorized with the same key, but on the word of another
+ * certificate or PSK, are its own: they may go on by what it has now. */
+void peer_numbers_prove(PeerNumbers *n, const Peer *peer);
+
+/* A certificate was revoked: what was authorized by it is so no longer, whatever its node has now. */
 void peer_numbers_revoke(PeerNumbers *n, const uint8_t certificate[static CRYPTO_HASH_SIZE]);
-void peer_numbers_revoke_unknown(PeerNumbers *n, const Keys *keys);
+/* Judges all by the keys and certificates that are accepted now. How many of them are revoked since. */
+unsigned peer_numbers_judge(PeerNumbers *n, const Keys *keys, Certificates *certificates, usec_t now_usec);

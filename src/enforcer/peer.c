@@ -302,8 +302,8 @@ unsigned peers_revoke_unknown(Peers *p, const Keys *keys) {
         return n;
 }
 
-const Peer *peers_find_id(const Peers *p, uint64_t id) {
-        const Peer *peer = p->by_id[id % ID_SLOTS];
+Peer *peers_find_id(const Peers *p, uint64_t id) {
+        Peer *peer = p->by_id[id % ID_SLOTS];
 
         return peer && peer->id == id ? peer : NULL;
 }
@@ -319,18 +319,20 @@ int peer_keys(Peer *peer, const Keys *keys, const OwnKey *own, const PairKeys **
                 .mode = (uint8_t) peer->mode, .psk_pair_key = psk ? psk->pair_key : NULL, .own = &own->dh,
                 .own_node = own->node, .peer_node = peer->node, .peer_dh = peer->dh,
         };
+        uint8_t name[32];
         PairKeys derived;
         int r;
 
+        own_key_name(own, name);
         if (peer->mode == TOKEN_PSK && !psk)
                 return -ESTALE;
-        if (!peer->has_keys || memcmp(peer->keys_dh, own->dh.public_key, sizeof(peer->keys_dh)) != 0) {
+        if (!peer->has_keys || memcmp(peer->keys_own, name, sizeof(name)) != 0) {
                 r = pair_keys_derive(&in, &derived);
                 if (r < 0)
                         return r;
                 peer->keys = derived;
                 peer->has_keys = true;
-                memcpy(peer->keys_dh, own->dh.public_key, sizeof(peer->keys_dh));
+                memcpy(peer->keys_own, name, sizeof(name));
                 crypto_wipe(&derived, sizeof(derived));
         }
         *ret = &peer->keys;

@@ -34,9 +34,10 @@ typedef struct Peer {
         TokenMode mode;
         uint32_t key_id;                /* PSK */
         uint8_t certificate[CRYPTO_HASH_SIZE]; /* PKI */
+        bool proven;                    /* a handshake with this token has ended well */
         usec_t expires_usec;            /* CLOCK_BOOTTIME */
         bool has_keys;
-        uint8_t keys_dh[32];            /* our public key that keys were derived with */
+        uint8_t keys_own[32];           /* own_key_name() of ours that keys were derived with */
         PairKeys keys;
 } Peer;
 
@@ -58,7 +59,7 @@ unsigned peers_revoke_unknown(Peers *p, const Keys *keys); /* whose PSK, or kind
 
 /* The peer of a token: remembered, or judged now. Borrowed until the next call. -ENOMEM, -EIO; a bad token is a Peer that is not verified. */
 _must_use_ int peers_get(Peers *p, const TokenContext *context, const uint8_t *token, size_t len, Peer **ret);
-const Peer *peers_find_id(const Peers *p, uint64_t id); /* NULL: forgotten meanwhile */
+Peer *peers_find_id(const Peers *p, uint64_t id); /* NULL: forgotten meanwhile */
 /* The pair keys between our key own and this peer, derived once. -EINVAL: its DH key is none; -ESTALE: made with a PSK that is none of ours any more; -EIO. */
 _must_use_ int peer_keys(Peer *peer, const Keys *keys, const OwnKey *own, const PairKeys **ret);
 

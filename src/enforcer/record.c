@@ -173,6 +173,15 @@ static void name_acl(Manager *m, const Unit *u, DatapathFlow *r) {
                 r->flags &= ~(uint32_t) DATAPATH_FLOW_LOG;
 }
 
+static void note_proof(Manager *m, const DatapathFlow *record) {
+        Peer *peer = record->peer && record->verdict == DATAPATH_FLOW_ACCEPT ? peers_find_id(m->peers, record->peer) : NULL;
+
+        if (!peer || !peer->verified || peer->proven)
+                return;
+        peer->proven = true;
+        peer_numbers_prove(m->numbers, peer);
+}
+
 void record_flow(Manager *m, const DatapathFlow *record) {
         Unit *u = units_find_index(&m->units, record->unit);
         const Flow *kept;
@@ -187,6 +196,7 @@ void record_flow(Manager *m, const DatapathFlow *record) {
                 m->n_flows_lost++;
                 return;
         }
+        note_proof(m, record);
         cut_late(m, record);
         if (u)
                 name_acl(m, u, &f.record);

@@ -122,17 +122,53 @@ static void keys_without_a_usable_psk_say_why(void **state) {
 
 static void the_dh_key_lives_a_day_and_the_old_one_is_still_found(void **state) {
         _cleanup_(keys_freep) Keys *k = NULL;
-        uint8_t first[32], foreign[32] = { 1 };
+        const KeyTimes times = key_times(600, 86400);
+        uint8_t first[32], second[32], foreign[32] = { 1 };
+        const usec_t end = 1000 + times.rotate_usec;
 
         assert_int_equal(load(NULL, 1000, &k), 0);
-        memcpy(first, k->own.dh.public_key, 32);
-        assert_int_equal(keys_rotate_dh(k, 1000 + KEYS_DH_LIFE_USEC - 1), 0);
-        assert_memory_equal(k->own.dh.public_key, first, 32);
+        own_key_name(&k->own, first);
+        assert_int_equal(keys_rotate_dh(k, &times, end - 1), 0);
+        assert_ptr_equal(keys_find_own(k, first), &k->own);
         assert_null(keys_find_own(k, foreign));
-        assert_int_equal(keys_rotate_dh(k, 1000 + KEYS_DH_LIFE_USEC), 1);
-        assert_memory_not_equal(k->own.dh.public_key, first, 32);
+        assert_int_equal(keys_rotate_dh(k, &times, end), 1);
+        own_key_name(&k->own, second);
+        assert_memory_not_equal(first, second, 32);
         assert_ptr_equal(keys_find_own(k, first), &k->previous);
-        assert_ptr_equal(keys_find_own(k, k->own.dh.public_key), &k->own);
+        assert_ptr_equal(keys_find_own(k, second), &k->own);
+        assert_int_equal(keys_rotate_dh(k, &times, end + times.token_usec - 1), 0);
+        assert_non_null(keys_find_own(k, first));
+        assert_int_equal(keys_rotate_dh(k, &times, end + times.token_usec), 0);
+        assert_null(keys_find_own(k, first));
+}
+
+/* Looked at once a tick, whatever the settings: from its making to its wiping a key is never older than it may be, and no token outlives it. */
+static void no_dh_key_is_ever_older_than_its_life(void **state) {
+        static const struct {
+                uint32_t token_sec, key_sec;
+        } cases[] = { { 600, 86400 }, { 3600, 86400 }, { 4, 8 }, { 3600, 8 }, { 600, 3600 } };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                const KeyTimes times = key_times(cases[i].token_sec, cases[i].key_sec);
+                const usec_t life = cases[i].key_sec * USEC_PER_SEC;
+
+                assert_true(times.tick_usec > 0 && times.tick_usec * 2 <= times.token_usec);
+                assert_true(times.token_usec <= cases[i].token_sec * USEC_PER_SEC);
+                for (usec_t phase = 1; phase <= times.tick_usec; phase += times.tick_usec / 7) { /* of the ticks, when the first key is made */
+                        _cleanup_(keys_freep) Keys *k = NULL;
+                        uint8_t first[32];
+                        usec_t now, rotated = 0;
+
+                        assert_int_equal(load(NULL, 0, &k), 0);
+                        own_key_name(&k->own, first);
+                        for (now = phase; keys_find_own(k, first); now += times.tick_usec)
+                                if (keys_rotate_dh(k, &times, now) > 0 && rotated == 0)
+                                        rotated = now;
+                        now -= times.tick_usec;
+                        assert_true(rotated > 0 && now - rotated >= times.token_usec);
+                        assert_true(now <= life);
+                }
+        }
 }
 
 static void a_freed_index_is_the_last_to_be_used_again(void **state) {
@@ -312,6 +348,7 @@ int main(void) {
                 cmocka_unit_test(a_psk_is_32_random_bytes_in_base64_and_nothing_else),
                 cmocka_unit_test(keys_without_a_usable_psk_say_why),
                 cmocka_unit_test(the_dh_key_lives_a_day_and_the_old_one_is_still_found),
+                cmocka_unit_test(no_dh_key_is_ever_older_than_its_life),
                 cmocka_unit_test(a_freed_index_is_the_last_to_be_used_again),
                 cmocka_unit_test(an_index_can_be_taken_over_once),
                 cmocka_unit_test(the_ring_keeps_the_newest_flows_and_forgets_the_oldest),

@@ -25,6 +25,7 @@ typedef struct Pki {
         Certificates *certificates;
         Peers *peers;
         Keys *keys;
+        DenyList denied;
         char directory[32];
 } Pki;
 
@@ -67,7 +68,7 @@ static int setup(void **state) {
         put(p, "trireme.cert", p->own.pem, 0400);
         put(p, "trireme.ca", p->root.pem, 0400);
         p->keys = load_at(p, TEST_SEC);
-        assert_int_equal(certificates_new(&p->certificates), 0);
+        assert_int_equal(certificates_new(NULL, &p->certificates), 0);
         assert_int_equal(peers_new(&p->peers), 0);
         *state = p;
         return 0;
@@ -102,7 +103,7 @@ static int learn(Pki *p, const TestCertificate *c, int64_t sec, const char *pem)
         assert_int_equal(trust_store_new(pem, strlen(pem), &t, &fault), 0);
         assert_int_equal(certificate_verify(t, c->der, c->len, sec, &info), 0);
         assert_int_equal(crypto_sha256(c->der, c->len, hash), 0);
-        return certificates_store(p->certificates, hash, c->der, c->len, &info, &time);
+        return certificates_store(p->certificates, hash, c->der, c->len, &info, &p->denied, &time);
 }
 
 typedef struct Claim {
@@ -337,6 +338,7 @@ static void a_certificate_comes_of_age_and_grows_too_old(void **state) {
 static void new_trust_keeps_the_own_key_and_a_new_certificate_keeps_the_old_one_for_a_while(void **state) {
         Pki *p = *state;
         _cleanup_(keys_freep) Keys *same = NULL, *trusting = NULL, *renewed = NULL;
+        uint8_t name[32];
         char both[4096];
 
         same = load_at(p, TEST_SEC);
@@ -345,14 +347,17 @@ static void new_trust_keeps_the_own_key_and_a_new_certificate_keeps_the_old_one_
         put(p, "trireme.ca", both, 0400);
         trusting = load_at(p, TEST_SEC);
         assert_false(keys_equal(trusting, p->keys));
-        keys_succeed(trusting, p->keys);
+        keys_succeed(trusting, p->keys, now.now_usec);
         assert_memory_equal(trusting->own.dh.public_key, p->keys->own.dh.public_key, 32);
         put(p, "trireme.key", p->peer.key, 0400);
         put(p, "trireme.cert", p->peer.pem, 0400);
         renewed = load_at(p, TEST_SEC);
-        keys_succeed(renewed, trusting);
-        assert_memory_not_equal(renewed->own.dh.public_key, p->keys->own.dh.public_key, 32);
-        assert_memory_equal(keys_find_own(renewed, p->keys->own.dh.public_key)->node, p->keys->own.node, 16);
+        keys_succeed(renewed, trusting, now.now_usec);
+        assert_memory_equal(renewed->own.dh.public_key, p->keys->own.dh.public_key, 32); /* by which peers know it again */
+        own_key_name(&p->keys->own, name);
+        assert_memory_equal(keys_find_own(renewed, name)->node, p->keys->own.node, 16);
+        own_key_name(&renewed->own, name);
+        assert_ptr_equal(keys_find_own(renewed, name), &renewed->own);
 }
 
 /* ---- several shared keys ---- */

@@ -97,7 +97,7 @@ static void make_token(World *w, const char *text, DatapathResolve *q) {
         Unit u = { .name = "peer.service", .policy = make_policy(w, "peer.service", text) };
         char *fault = NULL;
 
-        assert_int_equal(unit_token_make(&u, w->peer_keys, &now, &fault), 0);
+        assert_int_equal(unit_token_make(&u, w->peer_keys, &(KeyTimes) { .token_usec = TOKEN_LIFE_DEFAULT_SEC * USEC_PER_SEC }, &now, &fault), 0);
         memcpy(q->token, u.token, u.token_len);
         q->token_len = u.token_len;
         unit_policy_unref(u.policy);
@@ -117,7 +117,7 @@ static DatapathResolved ask_at(World *w, DatapathResolve *q, const PeerTime *tim
 static DatapathResolved ask(World *w, DatapathResolve *q) {
         int local;
 
-        memcpy(q->our_dh, w->keys->own.dh.public_key, sizeof(q->our_dh));
+        own_key_name(&w->keys->own, q->our_dh);
         return ask_at(w, q, &now, &local);
 }
 
@@ -139,7 +139,7 @@ static void a_peer_with_the_same_label_is_accepted_and_both_ends_derive_the_same
         assert_int_equal(answer.decision.observed, 0);
         assert_int_equal(answer.decision.reason, REASON_SAME_LABEL);
         assert_string_equal(names_string(w->rules, answer.decision.rule), "same-label app=web");
-        assert_int_equal(answer.expires_usec, NOW_USEC + (UNIT_TOKEN_LIFE_SEC + TOKEN_SKEW_SEC) * USEC_PER_SEC);
+        assert_int_equal(answer.expires_usec, NOW_USEC + (TOKEN_LIFE_DEFAULT_SEC + TOKEN_SKEW_SEC) * USEC_PER_SEC);
         assert_int_equal(pair_keys_derive(&theirs, &keys), 0);
         assert_memory_equal(answer.keys.in_syn, keys.out_syn, 32);
         assert_memory_equal(answer.keys.in_ack, keys.out_ack, 32);
@@ -252,7 +252,7 @@ static void a_remembered_token_does_not_outlive_its_dates(void **state) {
         World *w = *state;
         const Unit *u = make_unit(w, "a.service", "[X-Trireme]\nTriremeLabels=app=web\n");
         DatapathResolve q = { .direction = DATAPATH_ACCEPT, .unit = u->index };
-        PeerTime later = { .now_sec = NOW_SEC + UNIT_TOKEN_LIFE_SEC + TOKEN_SKEW_SEC, .now_usec = NOW_USEC + (UNIT_TOKEN_LIFE_SEC + TOKEN_SKEW_SEC) * USEC_PER_SEC };
+        PeerTime later = { .now_sec = NOW_SEC + TOKEN_LIFE_DEFAULT_SEC + TOKEN_SKEW_SEC, .now_usec = NOW_USEC + (TOKEN_LIFE_DEFAULT_SEC + TOKEN_SKEW_SEC) * USEC_PER_SEC };
         int local;
 
         make_token(w, "[X-Trireme]\nTriremeLabels=app=web\n", &q);
@@ -400,7 +400,7 @@ static void tags_that_do_not_fit_a_token_are_named(void **state) {
                 strcat(text, line);
         }
         u.policy = make_policy(w, "big.service", text);
-        assert_int_equal(unit_token_make(&u, w->keys, &now, &fault), -EMSGSIZE);
+        assert_int_equal(unit_token_make(&u, w->keys, &(KeyTimes) { .token_usec = TOKEN_LIFE_DEFAULT_SEC * USEC_PER_SEC }, &now, &fault), -EMSGSIZE);
         assert_non_null(strstr(fault, "key3="));
         assert_int_equal(u.token_len, 0);
         free(fault);

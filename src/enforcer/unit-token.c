@@ -93,7 +93,7 @@ static int prove(const Keys *keys, const uint8_t *bytes, size_t n, uint8_t *ret)
         return keys->mode == KEY_PKI ? token_sign(keys->key, bytes, n, ret) : token_mac(keys->psks[0].token_key, bytes, n, ret);
 }
 
-int unit_token_make(Unit *u, const Keys *keys, const PeerTime *time, char **ret_text) {
+int unit_token_make(Unit *u, const Keys *keys, const KeyTimes *times, const PeerTime *time, char **ret_text) {
         Token t = {
                 .mode = keys_token_mode(keys),
                 .certificate = keys->mode == KEY_PKI ? keys->certificate : NULL,
@@ -101,7 +101,7 @@ int unit_token_make(Unit *u, const Keys *keys, const PeerTime *time, char **ret_
                 .families = u->policy->families & u->policy->announce,
                 .key_id = keys->own.key_id,
                 .valid_from_sec = time->now_sec,
-                .valid_until_sec = time->now_sec + UNIT_TOKEN_LIFE_SEC,
+                .valid_until_sec = time->now_sec + (int64_t) (times->token_usec / USEC_PER_SEC),
         };
         uint8_t buf[TOKEN_SIZE_MAX];
         int n, r;
@@ -126,7 +126,7 @@ int unit_token_make(Unit *u, const Keys *keys, const PeerTime *time, char **ret_
                 return r;
         u->token_len = (uint16_t) ((size_t) n + proof_size(keys));
         memcpy(u->token, buf, u->token_len);
-        memcpy(u->token_dh, t.node_dh, sizeof(u->token_dh));
-        u->token_expires_usec = time->now_usec + UNIT_TOKEN_LIFE_SEC * USEC_PER_SEC;
+        own_key_name(&keys->own, u->token_own);
+        u->token_expires_usec = time->now_usec + times->token_usec;
         return 0;
 }

@@ -54,7 +54,7 @@ typedef struct Unit {
         Profile *profile;              /* ACLs, NULL: none */
         Profile *retired;              /* the one before, which the kernel uses until the helper has answered */
         uint16_t token_len;            /* 0: no token */
-        uint8_t token_dh[32];
+        uint8_t token_own[32];         /* own_key_name() of what is in it */
         usec_t token_expires_usec;
         uint8_t token[TOKEN_SIZE_MAX];
         uint64_t n_suppressed;         /* journal entries left out */

@@ -53,28 +53,35 @@ static void wake(Manager *m, const uint8_t *hash) {
 
 /* ---- asking ---- */
 
-/* Certificates that good tokens came with are refused now: new connections ask again anyhow, live ones are cut. */
+/* All questions are answered. Certificates that good tokens came with may be refused now: new connections ask again anyhow, live ones are cut. */
 static void finish_renewal(Manager *m) {
-        if (!m->verify_revoked)
-                return;
+        bool revoked = m->verify_revoked;
+
+        if (m->verify_renewing && !certificates_any_stale(m->certificates)) { /* else a question is still to be asked, of the next worker */
+                m->verify_renewing = false;
+                revoked = peer_numbers_judge(m->numbers, m->keys, m->certificates, clock_boottime_usec()) > 0 || revoked;
+        }
         m->verify_revoked = false;
+        if (!revoked)
+                return;
         datapath_forget(m, DATAPATH_FORGET_DECISIONS | DATAPATH_FORGET_KEYS, 0);
-        for (const Unit *u = m->units.first; u; u = u->next)
-                if (u->state != UNIT_DENIED)
-                        cut_start(m, u, CUT_CHANGED);
+        cut_all(m);
 }
 
 static void take_info(Manager *m, const Ask *ask, const VerifyInfo *info) {
         const PeerTime time = time_now();
-        int r = certificates_store(m->certificates, ask->hash, ask->request.der, ask->request.len, &info->info, &time);
+        int r = certificates_store(m->certificates, ask->hash, ask->request.der, ask->request.len, &info->info, &m->config.denied_nodes, &time);
+        const Certificate *c;
 
         if (r < 0)
                 log_error_errno(r, "Cannot remember a certificate");
-        if (r <= 0)
+        c = r > 0 ? certificates_find(m->certificates, ask->hash, time.now_usec) : NULL;
+        if (!c)
                 return;
-        log_notice("The certificate of a peer is refused from now on: %s", certificate_result_to_string(info->info.result));
-        peers_revoke(m->peers, ask->hash, certificate_reason(info->info.result));
-        peer_numbers_revoke(m->numbers, ask->hash);
+        log_notice("The certificate of a peer is refused from now on: %s", reason_to_string(c->reason));
+        peers_revoke(m->peers, ask->hash, c->reason);
+        if (c->reason == REASON_REVOKED)
+                peer_numbers_revoke(m->numbers, ask->hash);
         m->verify_revoked = true;
 }
 
@@ -159,9 +166,12 @@ void verify_client_renew(Manager *m) {
         certificates_make_stale(m->certificates);
         if (m->keys->mode != KEY_PKI || !m->verify || !link_is_connected(m->verify))
                 return;
+        m->verify_renewing = true;
         send_trust(m);
         if (certificates_foreach_stale(m->certificates, ask_again, m) < 0)
                 log_error("Not all certificates can be judged again; their peers wait");
+        if (m->n_verify_asked == 0)
+                finish_renewal(m);
 }
 
 static void on_link_state(Link *l, bool connected, void *userdata) {

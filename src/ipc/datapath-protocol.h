@@ -65,7 +65,7 @@ typedef struct DatapathUnit {
         uint32_t index;
         uint32_t flags;                /* REQUEST_UNIT_* */
         uint64_t token_expires_usec;   /* CLOCK_BOOTTIME; not sent after it */
-        uint8_t node_dh[32];           /* our DH public key inside the token: picks the pair keys */
+        uint8_t node_dh[32];           /* names our node and DH key inside the token: picks the pair keys */
         uint32_t token_len;
         uint32_t reserved;
         uint8_t token[DATAPATH_TOKEN_MAX];
@@ -86,7 +86,7 @@ typedef struct DatapathResolve {
         uint16_t port;                 /* server's port, host order */
         uint8_t family, protocol;      /* PLAIN_SYN, LOCAL: destination below; where the server is a stranger, ConnectTo is about it */
         struct in6_addr address;       /* IPv4 as ::ffff:a.b.c.d */
-        uint8_t our_dh[32];            /* ACCEPT, CONNECT: our DH public key in this exchange */
+        uint8_t our_dh[32];            /* ACCEPT, CONNECT: node_dh of our token in this exchange */
         uint32_t token_len;
         uint32_t reserved;
         uint8_t token[DATAPATH_TOKEN_MAX];
@@ -115,7 +115,7 @@ typedef struct DatapathResolved {
         DatapathDecision client;       /* LOCAL: the client's */
         uint64_t expires_usec;         /* CLOCK_BOOTTIME: keys and decision hold until then */
         uint8_t token_hash[DATAPATH_HASH_SIZE];
-        uint8_t peer_dh[32];           /* stands for the peer's node and DH key together: equal only where the pair keys are */
+        uint8_t peer_dh[32];           /* SHA-256 of the peer's node id and DH public key: equal only where the pair keys are */
         uint64_t peer;                 /* enforcer's id of this token, for records */
         uint32_t peer_number;          /* what the peer says it is, in 16 bits for the conntrack mark of its flows (ipc/marks.h); 0: none */
         uint32_t reserved;

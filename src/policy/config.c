@@ -22,6 +22,7 @@ void config_done(Config *c) {
         network_list_done(&c->excluded_networks);
         acl_list_done(&c->failsafe_accept_from);
         acl_list_done(&c->accept_translated_to);
+        deny_list_done(&c->denied_nodes);
         *c = (Config) {};
 }
 
@@ -33,7 +34,8 @@ int config_init(Config *ret) {
         static const TagFamily families[] = {
                 TAG_FAMILY_LABELS, TAG_FAMILY_UNIT, TAG_FAMILY_EXE, TAG_FAMILY_EXE_SHA256, TAG_FAMILY_USER, TAG_FAMILY_GROUP, TAG_FAMILY_HOST,
         };
-        _cleanup_(config_done) Config c = { .mode = UNIT_MODE_ENFORCE, .conntrack_mark_mask = 0xfffff000u };
+        _cleanup_(config_done) Config c = { .mode = UNIT_MODE_ENFORCE, .conntrack_mark_mask = 0xfffff000u, .token_life_sec = TOKEN_LIFE_DEFAULT_SEC,
+                                              .key_life_sec = KEY_LIFE_MAX_SEC };
 
         for (size_t i = 0; i < ELEMENTSOF(networks); i++) {
                 const char *fault;
@@ -61,25 +63,47 @@ static int fault(Parser *p, const char *word, const char *text) {
         return config_errors_add(p->errors, p->file->path, p->line->line, 0, p->line->key, "\"%s\": %s", escaped, text);
 }
 
-static int parse_networks(Parser *p, NetworkList *list) {
+/* Each word of the value to add(), whose -EINVAL comes with static text. */
+static int parse_words(Parser *p, int (*add)(void *list, const char *word, const char **ret_fault), void *list) {
         const char *s = p->line->value, *text;
 
-        if (*s == '\0')
-                network_list_done(list);
         for (;;) {
                 _cleanup_free_ char *word = NULL;
-                IpNetwork n;
                 int r = config_word(&s, &word);
 
                 if (r == 0 || r == -ENOMEM)
                         return r;
                 if (r < 0)
                         return fault(p, p->line->value, "a quote without its end, or an unknown escape behind a backslash");
-                r = ip_network_parse(word, &n, &text);
-                r = r < 0 ? fault(p, word, text) : network_list_add(list, &n);
+                r = add(list, word, &text);
+                if (r == -EINVAL)
+                        r = fault(p, word, text);
                 if (r < 0)
                         return r;
         }
+}
+
+static int add_network(void *list, const char *word, const char **ret_fault) {
+        IpNetwork n;
+        int r = ip_network_parse(word, &n, ret_fault);
+
+        return r < 0 ? r : network_list_add(list, &n);
+}
+
+static int parse_networks(Parser *p, NetworkList *list) {
+        if (!*p->line->value)
+                network_list_done(list);
+        return parse_words(p, add_network, list);
+}
+
+static int add_denied(void *list, const char *word, const char **ret_fault) {
+        return deny_list_add(list, word, ret_fault);
+}
+
+static int parse_denied_nodes(Parser *p) {
+        if (!*p->line->value)
+                deny_list_done(&p->config.denied_nodes);
+        return parse_words(p, add_denied, &p->config.denied_nodes);
 }
 
 static int parse_target_networks(Parser *p) {
@@ -209,6 +233,32 @@ static int parse_mark_mask(Parser *p) {
         return 0;
 }
 
+static int parse_seconds(Parser *p, uint32_t min, uint32_t max, uint32_t *ret) {
+        const char *s = p->line->value;
+        _cleanup_free_ char *text = NULL;
+        unsigned long value = 0;
+
+        if (*s && strlen(s) <= 8 && strspn(s, "0123456789") == strlen(s))
+                value = strtoul(s, NULL, 10);
+        if (value >= min && value <= max) {
+                *ret = (uint32_t) value;
+                return 0;
+        }
+        if (asprintf(&text, "write a number of seconds from %u to %u", min, max) < 0) {
+                text = NULL;
+                return -ENOMEM;
+        }
+        return fault(p, s, text);
+}
+
+static int parse_token_life(Parser *p) {
+        return parse_seconds(p, TOKEN_LIFE_MIN_SEC, TOKEN_LIFE_CONFIG_MAX_SEC, &p->config.token_life_sec);
+}
+
+static int parse_key_life(Parser *p) {
+        return parse_seconds(p, KEY_LIFE_MIN_SEC, KEY_LIFE_MAX_SEC, &p->config.key_life_sec);
+}
+
 static int parse_setting(Parser *p) {
         static const struct {
                 const char *key;
@@ -219,7 +269,8 @@ static int parse_setting(Parser *p) {
                 { "Mode", parse_mode },                      { "FailureMode", parse_failure_mode },
                 { "FailsafeAcceptFrom", parse_failsafe },    { "RequireDirectPath", parse_require_direct_path },
                 { "AcceptTranslatedTo", parse_translated },  { "ConntrackMarkMask", parse_mark_mask },
-                { "DenyAction", parse_deny_action },
+                { "DenyAction", parse_deny_action },         { "DeniedNodes", parse_denied_nodes },
+                { "TokenLifeSec", parse_token_life },        { "KeyLifeSec", parse_key_life },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(settings); i++)
