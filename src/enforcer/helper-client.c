@@ -120,14 +120,15 @@ static void send_network(Manager *m, HelperNetworkKind kind, const IpNetwork *n,
         helper_tell(m, &request, sizeof(request), HELPER_NETWORK_ADD, "add a network of the configuration");
 }
 
+/* Those in force stay until all are there: a moment without target networks would refuse who may connect. */
 static void send_networks(Manager *m, HelperNetworkKind kind, const NetworkList *networks, const AclList *acls) {
-        HelperNetwork clear = { .kind = kind };
+        HelperNetwork set = { .kind = kind };
 
-        helper_tell(m, &clear, sizeof(clear), HELPER_NETWORK_CLEAR, "clear networks");
         for (size_t i = 0; networks && i < networks->n_networks; i++)
                 send_network(m, kind, &networks->networks[i], NULL);
         for (size_t i = 0; acls && i < acls->n_entries; i++)
                 send_network(m, kind, &acls->entries[i].network, &acls->entries[i]);
+        helper_tell(m, &set, sizeof(set), HELPER_NETWORK_SET, "set the networks of the configuration");
 }
 
 void helper_send_config(Manager *m) {

@@ -273,9 +273,9 @@ static int on_timeout(sd_event_source *s, uint64_t usec, void *userdata) {
         Attach *a = userdata;
         Manager *m = a->manager;
 
-        if (a->announced && m->disarmed_until_usec != 0) {
+        if (a->announced && m->table->options.disarmed_until_usec != 0) {
                 attach_succeed(a);
-        } else if (a->announced && m->failure_open && !connection_ready(m)) {
+        } else if (a->announced && m->table->options.failure_open && !connection_ready(m)) {
                 int k = table_remove_unit(m->table, a->unit.cgroup_id);
 
                 log_full(LOG_ALERT, 0, "FailureMode=open: %s starts UNPROTECTED, the enforcer does not answer", a->name);

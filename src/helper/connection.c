@@ -191,6 +191,7 @@ static void hello(Manager *m, const HelperHeader *request) {
 
         if (k < 0)
                 log_warning_errno(k, "Cannot clear the access lists of the enforcer before this one");
+        box_list_done(&m->networks);
         m->enforcer->greeted = true;
         connection_send(m, &answer, sizeof(answer), NULL, 0);
         m->last_state = (HelperState) { 0 };

@@ -17,6 +17,7 @@ void manager_free(Manager *m) {
         sd_event_source_disable_unref(m->helper_source);
         sd_event_source_disable_unref(m->attach_source);
         sd_event_source_disable_unref(m->disarm_timer);
+        box_list_done(&m->networks);
         table_free(m->table);
         closep(&m->cgroup_root_fd);
         free(m);
@@ -49,7 +50,7 @@ int manager_close_cgroup(Manager *m, uint64_t cgroup_id, uint32_t level, uint32_
 void manager_fill_state(const Manager *m, HelperState *ret) {
         *ret = (HelperState) {
                 .header.type = HELPER_STATE,
-                .disarmed_until_usec = m->disarmed_until_usec,
+                .disarmed_until_usec = m->table->options.disarmed_until_usec,
                 .n_units = (uint32_t) m->table->n_units,
                 .n_closed = (uint32_t) table_count_closed(m->table),
                 .native_queue = m->table->native_queue,
@@ -69,13 +70,6 @@ void manager_tell_state(Manager *m) {
         connection_send(m, &state, sizeof(state), NULL, 0);
 }
 
-static int disarm_set(Manager *m, bool disarmed) {
-        TableOptions options = m->table->options;
-
-        options.disarmed = disarmed;
-        return table_set_options(m->table, &options);
-}
-
 static int on_disarm_over(sd_event_source *s, uint64_t usec, void *userdata) {
         Manager *m = userdata;
         int k = manager_disarm(m, 0);
@@ -88,23 +82,32 @@ static int on_disarm_over(sd_event_source *s, uint64_t usec, void *userdata) {
         return 0;
 }
 
-int manager_disarm(Manager *m, usec_t usec) {
-        usec_t now = clock_boottime_usec(), until = usec >= USEC_INFINITY - now ? USEC_INFINITY : usec + now;
-        int k = disarm_set(m, usec != 0);
+/* Before the table is opened: without its timer that would never end. */
+static int disarm_arm_timer(Manager *m, usec_t until_usec) {
+        int k;
 
-        if (k < 0)
+        if (until_usec == 0 || until_usec == USEC_INFINITY)
+                return sd_event_source_set_enabled(m->disarm_timer, SD_EVENT_OFF);
+        k = sd_event_source_set_time(m->disarm_timer, until_usec);
+        return k < 0 ? k : sd_event_source_set_enabled(m->disarm_timer, SD_EVENT_ONESHOT);
+}
+
+int manager_disarm(Manager *m, usec_t usec) {
+        const usec_t now = clock_boottime_usec();
+        TableOptions options = m->table->options;
+        int k;
+
+        if (usec == 0 || usec >= USEC_INFINITY - now - USEC_PER_SEC)
+                options.disarmed_until_usec = usec == 0 ? 0 : USEC_INFINITY;
+        else
+                options.disarmed_until_usec = (now + usec + USEC_PER_SEC - 1) / USEC_PER_SEC * USEC_PER_SEC;
+        k = disarm_arm_timer(m, options.disarmed_until_usec);
+        if (k >= 0)
+                k = table_set_options(m->table, &options);
+        if (k < 0) {
+                (void) disarm_arm_timer(m, m->table->options.disarmed_until_usec);
                 return k;
-        k = sd_event_source_set_enabled(m->disarm_timer, SD_EVENT_OFF);
-        if (k >= 0 && usec != 0 && until != USEC_INFINITY) {
-                k = sd_event_source_set_time(m->disarm_timer, until);
-                if (k >= 0)
-                        k = sd_event_source_set_enabled(m->disarm_timer, SD_EVENT_ONESHOT);
         }
-        if (k < 0) { /* without its timer it would never end */
-                (void) disarm_set(m, false);
-                return k;
-        }
-        m->disarmed_until_usec = usec == 0 ? 0 : until;
         if (usec == 0)
                 log_notice("Armed: units are protected");
         else
@@ -171,7 +174,7 @@ int manager_new(sd_event *event, const ManagerOptions *options, Manager **ret) {
         if (k >= 0)
                 k = sd_event_add_time(event, &m->disarm_timer, CLOCK_BOOTTIME, USEC_INFINITY, 0, on_disarm_over, m);
         if (k >= 0)
-                k = sd_event_source_set_enabled(m->disarm_timer, SD_EVENT_OFF);
+                k = disarm_arm_timer(m, m->table->options.disarmed_until_usec); /* a former process may have disarmed */
         if (k >= 0)
                 k = connection_listen(m);
         if (k >= 0)

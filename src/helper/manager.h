@@ -32,8 +32,7 @@ typedef struct Manager {
         Connection *enforcer;               /* NULL: none is connected */
         uint64_t n_connections;             /* made so far: tells the present one from those before */
         Attach *attaches;
-        bool failure_open;
-        usec_t disarmed_until_usec;         /* CLOCK_BOOTTIME; 0: armed */
+        BoxList networks;                   /* added by the enforcer, not set yet */
         sd_event_source *disarm_timer;
         HelperState last_state;             /* as last told */
 } Manager;

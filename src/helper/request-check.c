@@ -75,7 +75,7 @@ static int check_network(const void *packet) {
         const HelperNetwork *n = packet;
         Box box;
 
-        if (n->header.type == HELPER_NETWORK_CLEAR)
+        if (n->header.type == HELPER_NETWORK_SET)
                 return n->kind >= HELPER_NETWORK_TARGET && n->kind <= HELPER_NETWORK_FAILSAFE ? 0 : -EINVAL;
         return request_box_of_network(n, &box);
 }
@@ -137,7 +137,7 @@ static const struct {
         [HELPER_ACL_ADD] = { { "acl-add", sizeof(HelperAcl), 0, true }, check_acl },
         [HELPER_PROFILE_REMOVE] = { { "profile-remove", sizeof(HelperAcl), 0, false }, check_acl },
         [HELPER_NETWORK_ADD] = { { "network-add", sizeof(HelperNetwork), 0, true }, check_network },
-        [HELPER_NETWORK_CLEAR] = { { "network-clear", sizeof(HelperNetwork), 0, false }, check_network },
+        [HELPER_NETWORK_SET] = { { "network-set", sizeof(HelperNetwork), 0, false }, check_network },
         [HELPER_LOCAL_ACCEPT] = { { "local-accept", sizeof(HelperLocal), 0, false }, check_local },
         [HELPER_LOCAL_FORGET] = { { "local-forget", sizeof(HelperLocal), 0, false }, check_local },
         [HELPER_ATTACH_DONE] = { { "attach-done", sizeof(HelperUnitRequest), 0, false }, check_unit_request },

@@ -16,6 +16,7 @@
 #include "util/fd.h"
 #include "util/log.h"
 
+#define NETWORKS_MAX 65536u /* far beyond any configuration */
 #define REPLY_LATER 1 /* a handler's result: it has seen to the reply itself */
 
 /* ---- the table ---- */
@@ -71,14 +72,26 @@ static int network_add(Manager *m, const void *request, int fd) {
         Box box;
         int k = request_box_of_network(request, &box);
 
-        return k < 0 ? k : table_add_box(m->table, &box);
+        if (k >= 0 && m->networks.n >= NETWORKS_MAX)
+                k = -ENOSPC;
+        return k < 0 ? k : MIN(box_list_add(&m->networks, &box), 0);
 }
 
-static int network_clear(Manager *m, const void *request, int fd) {
+static int network_set(Manager *m, const void *request, int fd) {
         const HelperNetwork *r = request;
         static const uint32_t kinds[] = { [HELPER_NETWORK_TARGET] = BOX_TARGET, [HELPER_NETWORK_EXCLUDED] = BOX_EXCLUDED, [HELPER_NETWORK_FAILSAFE] = BOX_FAILSAFE };
+        _cleanup_(box_list_done) BoxList boxes = { 0 };
 
-        return table_remove_boxes(m->table, 1u << kinds[r->kind], 0);
+        for (size_t i = 0; i < m->networks.n; i++) {
+                int k = m->networks.boxes[i].kind == kinds[r->kind] ? box_list_add(&boxes, &m->networks.boxes[i]) : 0;
+
+                if (k < 0)
+                        return k;
+        }
+        for (size_t i = m->networks.n; i-- > 0;)
+                if (m->networks.boxes[i].kind == kinds[r->kind])
+                        m->networks.boxes[i] = m->networks.boxes[--m->networks.n];
+        return table_set_boxes(m->table, kinds[r->kind], &boxes);
 }
 
 static int local_accept(Manager *m, const void *request, int fd) {
@@ -100,13 +113,11 @@ static int set_options(Manager *m, const void *request, int fd) {
 
         options.mark_mask = r->conntrack_mark_mask;
         options.deny_drop = r->deny_drop;
-        k = table_set_options(m->table, &options);
-        if (k < 0)
-                return k;
-        if (r->failure_open && !m->failure_open)
+        options.failure_open = r->failure_open;
+        if (options.failure_open && !m->table->options.failure_open)
                 log_warning("FailureMode=open: units start unprotected when the enforcer does not answer");
-        m->failure_open = r->failure_open;
-        return 0;
+        k = table_set_options(m->table, &options);
+        return k;
 }
 
 static int disarm(Manager *m, const void *request, int fd) {
@@ -346,7 +357,7 @@ static int (*const handlers[_HELPER_TYPE_MAX])(Manager *m, const void *request, 
         [HELPER_ACL_ADD] = acl_add,
         [HELPER_PROFILE_REMOVE] = profile_remove,
         [HELPER_NETWORK_ADD] = network_add,
-        [HELPER_NETWORK_CLEAR] = network_clear,
+        [HELPER_NETWORK_SET] = network_set,
         [HELPER_LOCAL_ACCEPT] = local_accept,
         [HELPER_LOCAL_FORGET] = local_forget,
         [HELPER_ATTACH_DONE] = attach_done_request,

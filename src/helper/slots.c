@@ -40,6 +40,19 @@ int slots_take(Slots *s, uint32_t profile) {
         return 0;
 }
 
+int slots_put(Slots *s, uint32_t slot, uint32_t profile) {
+        if (slot > SLOTS_MAX || !SLOT_IS_USABLE(slot))
+                return -EINVAL;
+        while (s->n <= slot) {
+                int k = slots_grow(s);
+
+                if (k < 0)
+                        return k;
+        }
+        s->profiles[slot] = profile;
+        return 0;
+}
+
 void slots_release(Slots *s, uint32_t profile) {
         uint32_t slot = slots_find(s, profile);
 

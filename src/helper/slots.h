@@ -20,5 +20,6 @@ typedef struct Slots {
 
 uint32_t slots_find(const Slots *s, uint32_t profile);              /* 0: none */
 _must_use_ int slots_take(Slots *s, uint32_t profile);              /* gives it one if it has none; -ENOSPC, -ENOMEM */
+_must_use_ int slots_put(Slots *s, uint32_t slot, uint32_t profile); /* gives it this one, which nobody has; -EINVAL, -ENOMEM */
 void slots_release(Slots *s, uint32_t profile);
 void slots_done(Slots *s);

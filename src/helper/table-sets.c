@@ -24,6 +24,7 @@ typedef struct SetShape {
 
 static const SetShape shape_unit = { .key_type = TYPE_CGROUP, .flags = NFT_SET_MAP, .data_type = TYPE_MARK, .key_len = 8 };
 static const SetShape shape_index = { .key_type = TYPE_MARK, .flags = NFT_SET_MAP, .data_type = TYPE_MARK, .key_len = 4 };
+static const SetShape shape_option = { .key_type = TYPE_MARK, .flags = NFT_SET_MAP, .data_type = TYPE_MARK, .key_len = 4 };
 static const SetShape shape_pair = { .key_type = TYPES2(TYPE_MARK, TYPE_MARK), .flags = NFT_SET_CONCAT, .fields = { 4, 4 }, .n_fields = 2, .key_len = 8 };
 static const SetShape shape_pair_port = { .key_type = TYPES3(TYPE_MARK, TYPE_MARK, TYPE_INET_SERVICE), .flags = NFT_SET_CONCAT, .fields = { 4, 4, 2 },
                                           .n_fields = 3, .key_len = 12 };
@@ -78,6 +79,7 @@ void table_sets_write(NftBatch *b) {
                 set_write(b, name, &shape_unit, id++);
         }
         set_write(b, "unit", &shape_index, id++);
+        set_write(b, "option", &shape_option, id++);
         set_write(b, "local_accept", &shape_pair_port, id++);
         set_write(b, "local_accept_any", &shape_pair, id++);
         for (uint32_t kind = 0; kind < _BOX_KIND_MAX; kind++) {
@@ -173,6 +175,60 @@ static uint32_t box_key(const Box *box, uint32_t slot, bool last, uint8_t ret[st
         ret[4 + n] = corner[BOX_PROTOCOL]->s6_addr[15];
         memcpy(ret + 8 + n, &corner[BOX_PORT]->s6_addr[14], 2);
         return (uint32_t) (12 + n);
+}
+
+int table_box_read(Box *box, const void *key, const void *key_end, size_t len, uint32_t *ret_slot) {
+        const size_t n = box->family == AF_INET ? 4 : 16;
+
+        if (len != 12 + n)
+                return -EBADMSG;
+        for (unsigned last = 0; last < 2; last++) {
+                const uint8_t *from = last ? key_end : key;
+                struct in6_addr *corner[_BOX_DIMENSIONS];
+
+                for (size_t d = 0; d < _BOX_DIMENSIONS; d++) {
+                        corner[d] = last ? &box->range[d].last : &box->range[d].first;
+                        *corner[d] = (struct in6_addr) {};
+                }
+                memcpy(&corner[BOX_ADDRESS]->s6_addr[16 - n], from + 4, n);
+                corner[BOX_PROTOCOL]->s6_addr[15] = from[4 + n];
+                memcpy(&corner[BOX_PORT]->s6_addr[14], from + 8 + n, 2);
+        }
+        memcpy(ret_slot, key, sizeof(*ret_slot));
+        *ret_slot >>= VALUE_PROFILE_SHIFT;
+        return 0;
+}
+
+/* ---- options ----
+ *
+ * In the table, so that who starts anew makes the rules by them before anybody has told him. No rule looks there. */
+
+enum { OPTION_MARK_MASK = 1, OPTION_DENY_DROP, OPTION_FAILURE_OPEN, OPTION_DISARMED_UNTIL /* seconds, UINT32_MAX: no end */ };
+
+void table_option_elements(NftBatch *b, uint16_t type, const TableOptions *options) {
+        const uint32_t until = (uint32_t) MIN(options->disarmed_until_usec / USEC_PER_SEC, (usec_t) UINT32_MAX);
+        const uint32_t values[][2] = { { OPTION_MARK_MASK, options->mark_mask }, { OPTION_DENY_DROP, options->deny_drop },
+                                       { OPTION_FAILURE_OPEN, options->failure_open }, { OPTION_DISARMED_UNTIL, until } };
+
+        for (size_t i = 0; i < ELEMENTSOF(values); i++)
+                element_write(b, type, "option", &values[i][0], sizeof(values[i][0]), &values[i][1]);
+}
+
+void table_option_read(TableOptions *options, uint32_t key, uint32_t value) {
+        switch (key) {
+        case OPTION_MARK_MASK:
+                options->mark_mask = value;
+                break;
+        case OPTION_DENY_DROP:
+                options->deny_drop = value != 0;
+                break;
+        case OPTION_FAILURE_OPEN:
+                options->failure_open = value != 0;
+                break;
+        case OPTION_DISARMED_UNTIL:
+                options->disarmed_until_usec = value == UINT32_MAX ? USEC_INFINITY : value * USEC_PER_SEC;
+                break;
+        }
 }
 
 void table_box_elements(NftBatch *b, uint16_t type, const Box *boxes, size_t n, const Slots *slots) {

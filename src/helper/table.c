@@ -51,8 +51,11 @@ static const TableUnit *find_index(const Table *t, uint32_t index, uint64_t othe
         return NULL;
 }
 
-/* A profile's slot is free again when neither a unit nor an entry of a set bears it. */
+/* A profile's slot is free again when neither a unit nor an entry of a set bears it. One that a former process left has no name that the enforcer
+ * could remove it by: its entries go with the last unit that has it. */
 static void profile_collect(Table *t, uint32_t profile) {
+        if (profile > PROFILE_MAX && !table_uses_profile(t, profile) && table_remove_boxes(t, BOX_KINDS_OF_PROFILES, profile) < 0)
+                log_warning("Cannot remove an access list that nobody uses any more");
         for (size_t i = 0; i < t->boxes.n; i++)
                 if (t->boxes.boxes[i].profile == profile)
                         return;
@@ -127,6 +130,7 @@ static int table_install(Table *t) {
                         table_index_element(&b, NFT_MSG_NEWSETELEM, u, slot_of(t, u));
         }
         table_box_elements(&b, NFT_MSG_NEWSETELEM, t->boxes.boxes, t->boxes.n, &t->slots);
+        table_option_elements(&b, NFT_MSG_NEWSETELEM, &t->options);
         for (size_t i = 0; i < t->n_locals; i++)
                 table_local_element(&b, NFT_MSG_NEWSETELEM, &t->locals[i]);
         return nft_batch_send(&b, t->fd);
@@ -219,7 +223,7 @@ int table_new(int fd, Table **ret) {
         k = table_probe(t);
         if (k < 0)
                 return k;
-        k = table_restore_units(&t->units, &t->n_units);
+        k = table_restore(t);
         if (k < 0)
                 return log_error_errno(k, "Cannot read the present table");
         k = table_install(t);
@@ -359,6 +363,46 @@ int table_remove_boxes(Table *t, uint32_t kinds, uint32_t profile) {
         return k == -ENOENT ? table_install_again(t) : 0;
 }
 
+static bool same_boxes(const BoxList *list, uint32_t kind, const BoxList *boxes) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < list->n; i++)
+                if (list->boxes[i].kind == kind) {
+                        if (n >= boxes->n || memcmp(&list->boxes[i], &boxes->boxes[n], sizeof(Box)) != 0)
+                                return false;
+                        n++;
+                }
+        return n == boxes->n;
+}
+
+int table_set_boxes(Table *t, uint32_t kind, const BoxList *boxes) {
+        _cleanup_(box_list_done) BoxList after = { 0 };
+        _cleanup_batch_ NftBatch b = {};
+        BoxList old = t->boxes;
+        int k;
+
+        if (same_boxes(&t->boxes, kind, boxes))
+                return 0;
+        after.boxes = reallocarray(NULL, 2 * (t->boxes.n + boxes->n) + 1, sizeof(Box)); /* as much as ARRAY_GROW() may take for granted */
+        if (!after.boxes)
+                return -ENOMEM;
+        nft_batch_init(&b);
+        for (size_t i = 0; i < t->boxes.n; i++)
+                if (t->boxes.boxes[i].kind == kind)
+                        table_box_elements(&b, NFT_MSG_DELSETELEM, &t->boxes.boxes[i], 1, &t->slots);
+                else
+                        after.boxes[after.n++] = t->boxes.boxes[i];
+        table_box_elements(&b, NFT_MSG_NEWSETELEM, boxes->boxes, boxes->n, &t->slots);
+        for (size_t i = 0; i < boxes->n; i++)
+                after.boxes[after.n++] = boxes->boxes[i];
+        k = nft_batch_send(&b, t->fd);
+        if (k < 0 && k != -ENOENT)
+                return k;
+        t->boxes = after;
+        after = old;
+        return k == -ENOENT ? table_install_again(t) : 0;
+}
+
 int table_forget_unused_profiles(Table *t) {
         size_t i = 0;
 
@@ -427,11 +471,14 @@ int table_set_options(Table *t, const TableOptions *options) {
 
         if (!table_options_valid(options))
                 return -EINVAL;
-        if (old.mark_mask == options->mark_mask && old.deny_drop == options->deny_drop && old.disarmed == options->disarmed)
+        if (old.mark_mask == options->mark_mask && old.deny_drop == options->deny_drop && old.failure_open == options->failure_open &&
+            old.disarmed_until_usec == options->disarmed_until_usec)
                 return 0;
         t->options = *options;
         nft_batch_init(&b);
         rules_rewrite(t, &b);
+        table_option_elements(&b, NFT_MSG_DELSETELEM, &old);
+        table_option_elements(&b, NFT_MSG_NEWSETELEM, options);
         k = nft_batch_send(&b, t->fd);
         if (k == -ENOENT)
                 return table_install_again(t);

@@ -3,7 +3,7 @@
 
 /* The nft table "inet trireme": docs/table.md shows it. This is the memory of what is in it and the only place that changes it; each change is one
  * transaction, and memory follows the kernel only when the kernel agreed. The kernel's copy belongs to the netlink socket (flags owner), so
- * that it outlives this process; a new process reads back which units it holds (table-restore.c) and makes the rest anew. */
+ * that it outlives this process; a new process reads back what it holds (table-restore.c), and the rules it makes from that are those of before. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -15,6 +15,7 @@
 #include "helper/slots.h"
 #include "ipc/helper-protocol.h"
 #include "ipc/marks.h"
+#include "util/clock.h"
 
 typedef struct TableUnit {
         uint64_t cgroup_id;
@@ -33,7 +34,8 @@ typedef struct TableLocal {
 typedef struct TableOptions {
         uint32_t mark_mask; /* CTMARK_BITS contiguous bits */
         bool deny_drop;     /* refused peers on other hosts get silence instead of a reset */
-        bool disarmed;      /* everything passes */
+        bool failure_open;  /* FailureMode=open; no rule's business, kept with the others */
+        usec_t disarmed_until_usec; /* CLOCK_BOOTTIME, whole seconds; 0: armed; USEC_INFINITY. Everything passes until somebody sets it to 0 */
 } TableOptions;
 
 typedef struct Table {
@@ -50,7 +52,7 @@ typedef struct Table {
         uint32_t n_lost;    /* times the table was found gone and made anew */
 } Table;
 
-/* Makes the table, with the units that an earlier one on this socket held. fd must stay open as long as the table is used. */
+/* Makes the table, with units, networks, access lists and options that an earlier one on this socket held. fd must stay open as long as the table is used. */
 _must_use_ int table_new(int fd, Table **ret);
 void table_free(Table *t);
 DEFINE_CLEANUP(Table *, table_free);
@@ -64,6 +66,8 @@ _must_use_ int table_remove_unit(Table *t, uint64_t cgroup_id); /* -ENOENT */
 _must_use_ int table_add_box(Table *t, const Box *box);
 /* kinds: bit set 1 << BoxKind */
 _must_use_ int table_remove_boxes(Table *t, uint32_t kinds, uint32_t profile);
+/* Those of a kind that has no profiles, all in one step; boxes must not overlap. */
+_must_use_ int table_set_boxes(Table *t, uint32_t kind, const BoxList *boxes);
 _must_use_ int table_forget_unused_profiles(Table *t); /* what an enforcer left that is no more */
 _must_use_ int table_add_local(Table *t, const TableLocal *local);
 _must_use_ int table_forget_local(Table *t, uint32_t client, uint32_t server); /* 0: any */
@@ -87,5 +91,8 @@ void table_unit_element(NftBatch *b, uint16_t type, const TableUnit *u, uint32_t
 void table_index_element(NftBatch *b, uint16_t type, const TableUnit *u, uint32_t slot);
 void table_box_elements(NftBatch *b, uint16_t type, const Box *boxes, size_t n, const Slots *slots);
 void table_local_element(NftBatch *b, uint16_t type, const TableLocal *local);
+_must_use_ int table_box_read(Box *box, const void *key, const void *key_end, size_t len, uint32_t *ret_slot); /* the inverse; kind and family are given */
 void table_set_name_of_box(uint32_t kind, uint32_t family, char ret[static 32]);
-_must_use_ int table_restore_units(TableUnit **ret, size_t *ret_n); /* table-restore.c; none: 0 */
+void table_option_elements(NftBatch *b, uint16_t type, const TableOptions *options);
+void table_option_read(TableOptions *options, uint32_t key, uint32_t value);
+_must_use_ int table_restore(Table *t);                          /* table-restore.c; nothing there: 0 */

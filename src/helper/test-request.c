@@ -52,7 +52,7 @@ static Packet good(uint32_t type) {
                 p.acl.profile = 1;
                 break;
         case HELPER_NETWORK_ADD:
-        case HELPER_NETWORK_CLEAR:
+        case HELPER_NETWORK_SET:
                 p.network.kind = HELPER_NETWORK_FAILSAFE;
                 p.network.family = AF_INET6;
                 break;
@@ -138,7 +138,7 @@ static void bad_values_are_refused(void **state) {
         REFUSED(HELPER_NETWORK_ADD, p.network.kind = 0);
         REFUSED(HELPER_NETWORK_ADD, p.network.kind = 4);
         REFUSED(HELPER_NETWORK_ADD, p.network.protocol = 256);
-        REFUSED(HELPER_NETWORK_CLEAR, p.network.kind = 4);
+        REFUSED(HELPER_NETWORK_SET, p.network.kind = 4);
         REFUSED(HELPER_LOCAL_ACCEPT, p.local.client = 0);
         REFUSED(HELPER_LOCAL_ACCEPT, p.local.server = 0x10000);
         REFUSED(HELPER_LOCAL_ACCEPT, p.local.port = 0x10000);

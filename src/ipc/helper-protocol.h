@@ -12,7 +12,7 @@
 #include <netinet/in.h>
 #include <stdint.h>
 
-#define HELPER_PROTOCOL_VERSION 2u
+#define HELPER_PROTOCOL_VERSION 3u
 #define HELPER_SOCKET_PATH "/run/trireme/helper.sock"
 #define ATTACH_SOCKET_PATH "/run/trireme/attach.sock"
 #define HELPER_UNIT_NAME_MAX 256 /* systemd's UNIT_NAME_MAX, NUL included */
@@ -31,8 +31,8 @@ typedef enum HelperType {
         HELPER_RELEASE_UNIT,    /* HelperUnitRequest(cgroup_id, unit): remove from the maps; -EBUSY while a socket bears the id, unless flags is HELPER_RELEASE_UNLABELLED */
         HELPER_ACL_ADD,         /* HelperAcl: one entry of a profile */
         HELPER_PROFILE_REMOVE,  /* HelperAcl(profile): all entries of a profile; -EBUSY while a unit uses it */
-        HELPER_NETWORK_ADD,     /* HelperNetwork */
-        HELPER_NETWORK_CLEAR,   /* HelperNetwork(kind) */
+        HELPER_NETWORK_ADD,     /* HelperNetwork: kept until they are set */
+        HELPER_NETWORK_SET,     /* HelperNetwork(kind): in one step, those added take the place of those in force */
         HELPER_LOCAL_ACCEPT,    /* HelperLocal: two units of this host may talk; later SYNs are decided in the kernel */
         HELPER_LOCAL_FORGET,    /* HelperLocal(client or server, 0 = any) */
         HELPER_ATTACH_DONE,     /* HelperUnitRequest(unit, result, reason): answer to HELPER_ATTACH; releases the attach client */
