@@ -39,7 +39,7 @@ typedef struct World {
 static World world;
 
 enum {
-        STEP_KERNEL,                   /* a: flags, b: connection, c: how far the numbers are off, 255: the ACK of nothing */
+        STEP_KERNEL,                   /* a: flags, b: connection and server's address, c: how far the numbers are off, 255: the ACK of nothing */
         STEP_DELIVER,                  /* a: which packet */
         STEP_FLIP,                     /* a: which packet, b and c: which byte of it */
         STEP_PAYLOAD,                  /* a: which packet, b: whose payload */
@@ -210,13 +210,14 @@ static uint32_t unit_of(const Wire *w) {
 }
 
 static void kernel(End *e, const uint8_t *s) {
-        const Connection c = connection_make(AF_INET, (uint16_t) (1000 + s[2] % CONNECTIONS));
+        Connection c = connection_make(AF_INET, (uint16_t) (1000 + s[2] % CONNECTIONS));
         bool from_client = e == &world.client;
         uint8_t flags = flag_words[s[1] % ELEMENTSOF(flag_words)];
         uint32_t seq = from_client ? c.client_isn : c.server_isn, ack = from_client ? c.server_isn + 1 : c.client_isn + 1;
         const char *data = flags & TCP_FLAG_PSH ? "data" : "";
         Wire w;
 
+        c.server.s6_addr[15] ^= s[2] >> 1 & 7;
         seq += !(flags & TCP_FLAG_SYN);
         seq += s[3] & 15;
         ack += s[3] >> 4;
