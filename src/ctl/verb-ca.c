@@ -100,8 +100,6 @@ static int ca_init(const Options *o, const char *directory) {
                 r = write_in(directory, "ca.crt", a.certificate, 0644, false);
         if (r < 0)
                 return CTL_FAILED;
-        if (access(CREDSTORE "/trireme.key", F_OK) >= 0)
-                log_warning("This host is a node itself. Who takes it over has the CA's key, and can be every node.");
         log_notice("Made a CA in %s. Whoever has ca.key can be every node.", directory);
         return CTL_OK;
 }
@@ -247,7 +245,21 @@ static int ca_revoke(const Options *o, const char *directory, const char *node) 
         return CTL_OK;
 }
 
+/* Who takes a node over must not get the CA's key with it. */
+static bool is_node(void) {
+        static const char *const files[] = { CREDSTORE "/trireme.key", CREDSTORE_ENCRYPTED "/trireme.key" };
+
+        for (size_t i = 0; i < ELEMENTSOF(files); i++)
+                if (access(files[i], F_OK) == 0) {
+                        log_error("This host is a node itself (%s), and a CA's key must never be on one: use another machine.", files[i]);
+                        return true;
+                }
+        return false;
+}
+
 int verb_ca(const Options *o, int argc, char **argv) {
+        if (is_node())
+                return CTL_FAILED;
         if (streq(argv[1], "init") && argc == 3)
                 return ca_init(o, argv[2]);
         if (streq(argv[1], "issue") && argc == 4)

@@ -111,11 +111,23 @@ static CheckResult check_configuration(Doctor *d) {
         return *fault ? say(d, CHECK_FAIL, "%s", fault) : say(d, CHECK_OK, "no faults");
 }
 
+/* Where people put it: the directory of the manual, and what lies beside our own files. */
+static const char *find_ca_key(void) {
+        static const char *const files[] = { "/root/ca/ca.key", "/etc/credstore/ca.key", "/etc/credstore.encrypted/ca.key", "/etc/trireme/ca.key" };
+
+        for (size_t i = 0; i < ELEMENTSOF(files); i++)
+                if (access(files[i], F_OK) == 0)
+                        return files[i];
+        return NULL;
+}
+
 static CheckResult check_keys(Doctor *d) {
         static const char *const files[] = { "/etc/credstore/trireme.psk", "/etc/credstore/trireme.key" };
-        const char *mode = state_text(d, "key_mode");
+        const char *mode = state_text(d, "key_mode"), *ca_key = streq(mode, "pki") ? find_ca_key() : NULL;
         struct stat st;
 
+        if (ca_key)
+                return say(d, CHECK_FAIL, "%s is here, on a node: who takes this host over can be every node; move it to a machine that is none", ca_key);
         for (size_t i = 0; i < ELEMENTSOF(files); i++)
                 if (stat(files[i], &st) == 0 && (st.st_mode & 077))
                         return say(d, CHECK_FAIL, "%s can be read by others: chmod 0600, and think about a new one", files[i]);
@@ -152,6 +164,8 @@ static CheckResult check_clock(Doctor *d) {
         struct timex t = {};
         int r = adjtimex(&t);
 
+        if (*state_text(d, "clock_fault"))
+                return say(d, CHECK_FAIL, "%s", state_text(d, "clock_fault"));
         if (r < 0 || r == TIME_ERROR || (t.status & STA_UNSYNC))
                 return say(d, CHECK_WARN, "not synchronized, and tokens of other hosts are valid by it: use systemd-timesyncd or chrony");
         return say(d, CHECK_OK, "synchronized");
@@ -206,8 +220,8 @@ static const struct {
         CheckResult (*check)(Doctor *d);
         bool of_enforcer; /* not known while it does not answer */
 } checks[] = {
-        { "kernel", check_kernel, false }, { "cgroups", check_cgroup, false }, { "systemd", check_systemd, false }, { "clock", check_clock, false },
-        { "enforcer", check_enforcer, false }, { "configuration", check_configuration, true },
+        { "kernel", check_kernel, false }, { "cgroups", check_cgroup, false }, { "systemd", check_systemd, false },
+        { "enforcer", check_enforcer, false }, { "clock", check_clock, false }, { "configuration", check_configuration, true },
         { "keys", check_keys, true }, { "units", check_units, true }, { "losses", check_losses, true }, { "self-test", check_self_test, true }, { "conntrack", check_conntrack, false },
         { "firewall", check_nftables, false },
 };

@@ -94,6 +94,7 @@ static void print_host(json_t *p) {
                 print_sentence("Key", key_mode);
         json_object_foreach(connected, name, v)
                 print_sentence(name, json_is_true(v) ? "connected" : "NOT CONNECTED");
+        print_faults("Clock", json_string_value(json_object_get(p, "ClockFault")));
         print_faults("Config", json_string_value(json_object_get(p, "ConfigFault")));
         print_faults("Policies", json_string_value(json_object_get(p, "PoliciesFault")));
         print_field("Units", json_object_get(p, "NUnits"));

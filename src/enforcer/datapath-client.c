@@ -109,7 +109,7 @@ static void datapath_hello(Manager *m, const DatapathHello *hello) {
 
 void datapath_answer(Manager *m, const DatapathResolve *question) {
         const Resolver resolver = { .units = &m->units, .keys = m->keys, .certificates = m->certificates, .peers = m->peers, .numbers = m->numbers,
-                                    .rules = m->rules };
+                                    .rules = m->rules, .clock = &m->clock };
         const PeerTime time = { .now_sec = (int64_t) (clock_realtime_usec() / USEC_PER_SEC), .now_usec = clock_boottime_usec() };
         DatapathResolved answer;
         int local_accept;

@@ -194,14 +194,17 @@ static json_t *units_to_json(const Manager *m) {
 
 int describe_manager(const Manager *m, char **ret) {
         uint64_t until = m->helper_state.disarmed_until_usec;
+        char clock[512];
         json_t *o;
 
+        wall_clock_text(&m->clock, clock_boottime_usec(), clock);
+
         /* "o" takes the references also when packing fails */
-        o = json_pack("{s:s s:s s:b s:I s:s s:b s:s s:s s:s s:{s:b s:b} s:b s:I s:o s:o s:o}", "version", TRIREME_VERSION, "hostname", m->hostname, "armed", until == 0,
+        o = json_pack("{s:s s:s s:b s:I s:s s:b s:s s:s s:s s:s s:{s:b s:b} s:b s:I s:o s:o s:o}", "version", TRIREME_VERSION, "hostname", m->hostname, "armed", until == 0,
                       "disarmed_until_usec", until == USEC_INFINITY ? (json_int_t) -1 : (json_int_t) until, "key_mode", key_mode_to_string(m->keys->mode),
-                      "key_is_group_secret", m->keys->mode == KEY_PSK, "key_fault", m->keys->fault ?: "", "config_fault", m->config_fault ?: "", "policies_fault", m->policies_fault ?: "",
+                      "key_is_group_secret", m->keys->mode == KEY_PSK, "key_fault", m->keys->fault ?: "", "clock_fault", clock, "config_fault", m->config_fault ?: "", "policies_fault", m->policies_fault ?: "",
                       "connected", "helper", (int) m->helper_ready, "datapath", (int) m->datapath_ready, "native_queue", (int) m->helper_state.native_queue,
-                      "clock_behind_sec", (json_int_t) m->clock_behind_sec, "key", describe_keys(m->keys),
+                      "clock_behind_sec", (json_int_t) m->clock.behind_sec, "key", describe_keys(m->keys),
                       "counters", counters_to_json(m), "units", units_to_json(m));
         return json_to_text(o, ret);
 }

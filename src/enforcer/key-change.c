@@ -202,14 +202,13 @@ void key_change_stop(Manager *m) {
 
 /* ---- the first ones, and time ---- */
 
-/* Tokens and certificates have wall clock dates: a clock that lost its way is the first thing to look at when they are refused. */
 static void note_clock(Manager *m) {
-        int64_t now = now_sec(), behind = m->clock_seen_sec - now > CERTIFICATE_SKEW_SEC ? m->clock_seen_sec - now : 0;
+        int r = wall_clock_note(&m->clock, now_sec());
 
-        if (behind > 0 && m->clock_behind_sec == 0)
-                log_warning("The wall clock is %" PRIi64 " s behind what it was before; peers may refuse our tokens, and we theirs", behind);
-        m->clock_behind_sec = behind;
-        m->clock_seen_sec = MAX(m->clock_seen_sec, now);
+        if (r < 0)
+                log_warning_errno(r, "Cannot write down the time");
+        if (r > 0)
+                log_warning("The wall clock is %" PRIi64 " s behind what it was before; peers may refuse our tokens, and we theirs", m->clock.behind_sec);
 }
 
 int key_change_start(Manager *m) {

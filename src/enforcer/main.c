@@ -11,6 +11,7 @@ static int run(void) {
         const ManagerOptions options = {
                 .credentials = getenv("CREDENTIALS_DIRECTORY"),
                 .runtime_directory = getenv("RUNTIME_DIRECTORY"),
+                .state_directory = getenv("STATE_DIRECTORY"),
                 .config_root = "",
                 .helper_fd = -1,
                 .datapath_fd = -1,

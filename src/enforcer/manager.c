@@ -211,6 +211,23 @@ static int start_peers(Manager *m) {
         return r < 0 ? r : peers_new(&m->peers);
 }
 
+/* Without it a clock that was set back while we did not run is not noticed. */
+static int start_clock(Manager *m, const char *directory) {
+        _cleanup_free_ char *path = NULL;
+        int r;
+
+        if (!directory)
+                return 0;
+        if (asprintf(&path, "%s/clock", directory) < 0) {
+                path = NULL;
+                return -ENOMEM;
+        }
+        r = wall_clock_open(&m->clock, path);
+        if (r < 0 && r != -ENOMEM)
+                log_warning_errno(r, "Cannot use %s, which tells when we ran last; remove it", path);
+        return r == -ENOMEM ? r : 0;
+}
+
 static int manager_init_state(Manager *m, const ManagerOptions *options) {
         uint32_t random[2];
         int r;
@@ -226,7 +243,9 @@ static int manager_init_state(Manager *m, const ManagerOptions *options) {
                 return r;
         m->units.pool.last = random[0];
         m->last_profile = random[1];
-        r = start_peers(m);
+        r = start_clock(m, options->state_directory);
+        if (r >= 0)
+                r = start_peers(m);
         if (r >= 0)
                 r = names_new(&m->rules);
         if (r >= 0)
@@ -240,6 +259,7 @@ int manager_new(const ManagerOptions *options, Manager **ret) {
 
         if (!m)
                 return -ENOMEM;
+        m->clock.fd = -1;
         r = manager_init_state(m, options);
         if (r >= 0)
                 r = start_event(m);
@@ -296,6 +316,7 @@ Manager *manager_free(Manager *m) {
         identity_names_free(m->identity_names);
         plugins_free(m->plugins);
         flow_log_done(&m->flows);
+        wall_clock_done(&m->clock);
         keys_free(m->keys);
         config_done(&m->config);
         policy_book_done(&m->policies);
@@ -347,7 +368,7 @@ void manager_update_status(Manager *m) {
                           m->helper_state.disarmed_until_usec ? "DISARMED, everything passes. " : "", n, n_denied,
                           m->config_fault ? "; configuration faulty" : "",
                           m->policies_fault ? "; policies faulty" : "", m->keys->fault ? "; no usable key: " : "",
-                          m->keys->fault ?: m->clock_behind_sec ? "; THE CLOCK WENT BACK, tokens may be refused" : "", m->helper_ready ? "" : "; waiting for the helper",
+                          m->keys->fault ?: m->clock.behind_sec ? "; THE CLOCK WENT BACK, tokens may be refused" : "", m->helper_ready ? "" : "; waiting for the helper",
                           m->datapath_ready ? "" : "; waiting for the datapath");
 }
 

@@ -21,6 +21,7 @@
 #include "enforcer/resolve.h"
 #include "enforcer/stray.h"
 #include "enforcer/unit.h"
+#include "enforcer/wall-clock.h"
 #include "ipc/datapath-protocol.h"
 #include "ipc/helper-protocol.h"
 #include "policy/config.h"
@@ -64,8 +65,7 @@ typedef struct Manager {
         char *policies_fault;            /* not NULL: the files there cannot be used now, this is why */
         Keys *keys;
         KeyFetch *key_fetches;
-        int64_t clock_seen_sec;          /* the latest wall clock */
-        int64_t clock_behind_sec;        /* so far is it behind that now; 0: no further than clocks may differ */
+        WallClock clock;
         Certificates *certificates;
         Peers *peers;
         PeerNumbers *numbers;
@@ -96,6 +96,7 @@ typedef struct Manager {
 typedef struct ManagerOptions {
         const char *credentials;         /* $CREDENTIALS_DIRECTORY, may be NULL */
         const char *runtime_directory;   /* $RUNTIME_DIRECTORY, may be NULL */
+        const char *state_directory;     /* $STATE_DIRECTORY, may be NULL */
         const char *config_root;         /* "" or a prefix to /etc, /run, /usr/lib */
         int helper_fd, datapath_fd, inspect_fd; /* connected sockets, or -1: the usual paths */
         bool no_bus;

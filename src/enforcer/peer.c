@@ -27,6 +27,13 @@ static Reason token_dates(const Token *t, int64_t now_sec) {
         return REASON_NONE;
 }
 
+/* Of a token that is out of date, 0 of one whose dates make no sense. */
+static int64_t token_skew(const Token *t, int64_t now_sec) {
+        if (t->valid_until_sec <= t->valid_from_sec || t->valid_until_sec - t->valid_from_sec > TOKEN_LIFE_MAX_SEC)
+                return 0;
+        return now_sec < t->valid_from_sec ? t->valid_from_sec - now_sec : t->valid_until_sec - now_sec;
+}
+
 static int authenticate_psk(const TokenContext *c, const Token *t, Reason *ret) {
         const PskKeys *psk = keys_find_psk(c->keys, t->key_id);
         int r;
@@ -116,6 +123,8 @@ int token_judge(const TokenContext *context, const uint8_t *bytes, size_t len, T
                 j.reason = token_constraints(&j);
         if (j.reason == REASON_NONE)
                 j.reason = token_dates(&j.token, context->time.now_sec);
+        if (j.reason == REASON_EXPIRED)
+                j.skew_sec = token_skew(&j.token, context->time.now_sec);
         if (j.reason == REASON_NONE)
                 j.expires_usec = token_expires(context, &j);
         *ret = j;
@@ -205,6 +214,7 @@ static int peer_judge(const TokenContext *context, const uint8_t *bytes, size_t 
         peer->reason = j.reason;
         peer->verified = j.reason == REASON_NONE;
         peer->expires_usec = j.expires_usec;
+        peer->skew_sec = j.skew_sec;
         peer->tags = j.tags;
         peer->families = j.token.families;
         peer->mode = j.token.mode;

@@ -27,6 +27,7 @@ typedef struct Peer {
         uint8_t hash[CRYPTO_HASH_SIZE];
         bool verified;
         Reason reason;                  /* not verified: why */
+        int64_t skew_sec;               /* EXPIRED: so far is it ahead of our clock; negative: it ended so long ago */
         TagSet tags;                    /* not verified: as claimed */
         uint16_t families;
         uint8_t node[16], dh[32];
@@ -69,6 +70,7 @@ typedef struct TokenJudgement {
         TagSet tags;                 /* filled also when the token does not verify but parses; yours */
         const Certificate *certificate; /* NULL in PSK mode, or if unknown */
         usec_t expires_usec;         /* verified: the end of the token, or of the certificate if that is earlier */
+        int64_t skew_sec;            /* as in Peer */
 } TokenJudgement;
 
 /* Pure but for crypto. -ENOMEM, -EIO. */

@@ -36,6 +36,15 @@ static void resolve_keys(const Resolver *r, Peer *peer, const DatapathResolve *q
         ret->decision = (DatapathDecision) { .reason = k == -EINVAL ? REASON_BAD_TOKEN : k == -ESTALE ? REASON_EXPIRED : REASON_INTERNAL };
 }
 
+static void note_skew(const Resolver *r, const Peer *peer, const PeerTime *time) {
+        size_t n;
+        const Tag *host = tag_set_find(&peer->tags, "@sys:host", &n);
+        _cleanup_free_ char *name = n > 0 ? tag_escape(host->value) : NULL;
+
+        if (r->clock && peer->skew_sec != 0)
+                wall_clock_note_skew(r->clock, peer->skew_sec, name ?: "", time->now_usec);
+}
+
 /* ACCEPT, CONNECT: the peer's token. observe does not reach what is not proven: an unverified peer is a stranger, and ACLs have their own place for those. */
 static void resolve_peer(const Resolver *r, const DatapathResolve *q, const PeerTime *time, DatapathResolved *ret) {
         const TokenContext context = { .keys = r->keys, .certificates = r->certificates, .time = *time };
@@ -56,6 +65,7 @@ static void resolve_peer(const Resolver *r, const DatapathResolve *q, const Peer
         ret->peer = peer->id;
         if (!peer->verified) {
                 ret->decision.reason = peer->reason;
+                note_skew(r, peer, time);
                 return;
         }
         ret->expires_usec = peer->expires_usec;

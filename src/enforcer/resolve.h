@@ -11,6 +11,7 @@
 #include "enforcer/peer-numbers.h"
 #include "enforcer/peer.h"
 #include "enforcer/unit.h"
+#include "enforcer/wall-clock.h"
 #include "ipc/datapath-protocol.h"
 #include "util/macro.h"
 
@@ -21,6 +22,7 @@ typedef struct Resolver { /* all borrowed */
         Peers *peers;
         PeerNumbers *numbers;    /* NULL: none are handed out */
         Names *rules;
+        WallClock *clock;        /* NULL: nothing is noted */
 } Resolver;
 
 #define RESOLVE_DECISION_USEC (600 * USEC_PER_SEC) /* LOCAL, PLAIN_SYN: nothing but a change ends them, and a change is told; a bound all the same */
