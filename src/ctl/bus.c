@@ -93,3 +93,38 @@ int ctl_bus_get_properties(sd_bus *bus, const char *path, const char *interface,
                 r = bus_message_to_json(reply, ret);
         return r < 0 ? ctl_bus_error(r, &error, "read the properties") : 0;
 }
+
+int ctl_bus_list_units(sd_bus *bus, json_t **ret) {
+        static const char *const keys[] = { "unit", "labels", "mode", "state", "reason", "cgroup", "cgroup_id", "object" };
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        _cleanup_(json_decrefp) json_t *rows = NULL, *units = json_array();
+        json_t *row;
+        size_t i;
+        int r = ctl_bus_call(bus, "list the units", "ListUnits", &reply, NULL);
+
+        if (r >= 0)
+                r = bus_message_to_json(reply, &rows);
+        if (r < 0)
+                return r;
+        json_array_foreach(rows, i, row) {
+                json_t *unit = json_object();
+
+                if (!units || !unit || json_array_append_new(units, unit) < 0)
+                        return log_error_errno(-ENOMEM, "Cannot list the units");
+                for (size_t j = 0; j < ELEMENTSOF(keys); j++)
+                        if (json_object_set(unit, keys[j], json_array_get(row, j)) < 0)
+                                return log_error_errno(-EBADMSG, "Cannot list the units");
+        }
+        *ret = TAKE_PTR(units);
+        return 0;
+}
+
+int ctl_bus_list_flows(sd_bus *bus, uint32_t max, bool denied, json_t **ret) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        int r = ctl_bus_call(bus, "list the connections", "ListFlows", &reply, "ub", max, (int) denied);
+
+        if (r < 0)
+                return r;
+        r = bus_message_to_json(reply, ret);
+        return r < 0 ? ctl_bus_error(r, NULL, "list the connections") : 0;
+}

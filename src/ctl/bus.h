@@ -29,5 +29,10 @@ _must_use_ int ctl_bus_get_unit(sd_bus *bus, const char *unit, char **ret_path);
 _must_use_ int ctl_bus_describe(sd_bus *bus, const char *path, const char *interface, json_t **ret);
 _must_use_ int ctl_bus_get_properties(sd_bus *bus, const char *path, const char *interface, json_t **ret);
 
+/* Arrays of objects: the rows of "list", and of "flows", newest last. */
+_must_use_ int ctl_bus_list_units(sd_bus *bus, json_t **ret);
+_must_use_ int ctl_bus_list_flows(sd_bus *bus, uint32_t max, bool denied, json_t **ret);
+#define CTL_FLOWS_ALL UINT32_MAX /* max: all that the enforcer remembers */
+
 /* The value at the message's cursor, whatever its type: dictionaries with string keys become objects, arrays and structs arrays, bytes a string of hex digits. -EBADMSG. */
 _must_use_ int bus_message_to_json(sd_bus_message *m, json_t **ret);

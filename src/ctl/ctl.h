@@ -35,6 +35,7 @@ typedef struct Options {
         uint64_t usec;                  /* disarm: for how long */
         bool runtime;                   /* label */
         size_t threshold;               /* audit: ways out that a unit may have */
+        bool dot;                       /* graph */
         bool encrypt;                   /* key new */
 } Options;
 
@@ -56,4 +57,6 @@ int verb_reload(const Options *o, int argc, char **argv);
 int verb_key(const Options *o, int argc, char **argv);
 int verb_ca(const Options *o, int argc, char **argv);
 int verb_policy(const Options *o, int argc, char **argv);
+int verb_graph(const Options *o, int argc, char **argv);
+int verb_suggest(const Options *o, int argc, char **argv);
 int verb_audit(const Options *o, int argc, char **argv);

@@ -21,9 +21,9 @@ static int units(sd_bus_message *m, void *userdata, sd_bus_error *error) {
                                           "nginx.service", 2, "app=web", "note=" NASTY, "enforce", "enforcing", "", "/system.slice/nginx.service", UINT64_C(4711),
                                           "/org/trireme/unit/nginx_2eservice",
                                           "bad.service", 0, "enforce", "denied", "bad-settings: x.conf:2: unknown key", "", UINT64_C(0),
-                                          "/org/trireme/unit/bad_2eservice",
+                                          "/org/trireme/unit/nginx_2eservice",
                                           "system-a\\x2db.slice", 0, "observe", "observing", "", "/system.slice/system-a\\x2db.slice", UINT64_C(4712),
-                                          "/org/trireme/unit/x");
+                                          "/org/trireme/unit/nginx_2eservice");
         return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
 }
 
@@ -38,27 +38,39 @@ static int get_unit(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         return sd_bus_reply_method_return(m, "o", "/org/trireme/unit/nginx_2eservice");
 }
 
+/* One client that is let in to one port only. */
+static bool is_slice(const char *unit) {
+        const char *dot = strrchr(unit, '.');
+
+        return dot && streq(dot, ".slice");
+}
+
 static int explain(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         const char *from, *to, *port;
-        char json[512];
+        _cleanup_free_ char *json = NULL;
+        json_t *v;
         int allowed, r = sd_bus_message_read(m, "sss", &from, &to, &port);
 
         if (r < 0)
                 return r;
-        allowed = streq(from, "app=web");
-        (void) snprintf(json, sizeof(json), "{\"allowed\":%s,\"reason\":\"%s\",\"rule\":null,\"text\":\"port '%s'\","
-                        "\"client\":{\"unit\":\"%s\",\"labels\":[\"app=x\"],\"allowed\":true,\"reason\":\"same-label\",\"rule\":null,\"text\":\"first\\nsecond\"},"
-                        "\"server\":{\"unit\":\"%s\",\"labels\":[],\"allowed\":false,\"reason\":\"no-rule\",\"rule\":\"x.conf:3\",\"text\":\"\"}}",
-                        allowed ? "true" : "false", allowed ? "same-label" : "no-rule", port, strchr(from, '=') ? "" : from, to);
+        allowed = streq(from, "app=web") || (is_slice(from) && streq(port, "5432/tcp"));
+        v = json_pack("{s:b s:s s:n s:o s:{s:s s:[s] s:b s:s s:n s:s} s:{s:s s:[] s:b s:s s:s s:s}}", "allowed", allowed, "reason", allowed ? "same-label" : "no-rule", "rule",
+                      "text", json_sprintf("port '%s'", port),
+                      "client", "unit", strchr(from, '=') ? "" : from, "labels", "app=x", "allowed", 1, "reason", "same-label", "rule", "text", "first\nsecond",
+                      "server", "unit", to, "labels", "allowed", 0, "reason", "no-rule", "rule", "x.conf:3", "text", "");
+        json = v ? json_dumps(v, JSON_COMPACT) : NULL;
+        json_decref(v);
+        if (!json)
+                return -ENOMEM;
         return sd_bus_reply_method_return(m, "bs", allowed, json);
 }
 
-static int append_flow(sd_bus_message *reply, uint64_t serial, const char *verdict) {
-        return sd_bus_message_append(reply, "a{sv}", 16,
+static int append_flow(sd_bus_message *reply, uint64_t serial, const char *verdict, const char *label) {
+        return sd_bus_message_append(reply, "a{sv}", 17,
                                      "time", "t", UINT64_C(1700000000123456), "verdict", "s", verdict, "reason", "s", "no-rule", "rule", "s", "x.conf:3",
                                      "source", "s", "fd00::1", "source_port", "q", 40000, "destination", "s", "192.0.2.1", "port", "q", 80,
-                                     "protocol", "s", "tcp", "local_unit", "s", "nginx.service", "direction", "s", "accept", "peer_unit", "s", "",
-                                     "peer_labels", "as", 1, "app=" NASTY, "claimed", "b", true, "translated", "b", false, "serial", "t", serial);
+                                     "protocol", "s", "tcp", "local_unit", "s", "nginx.service", "direction", "s", "accept", "peer_unit", "s", "", "peer_local", "b", false,
+                                     "peer_labels", "as", 1, label, "claimed", "b", true, "translated", "b", false, "serial", "t", serial);
 }
 
 static int flows(sd_bus_message *m, void *userdata, sd_bus_error *error) {
@@ -73,7 +85,7 @@ static int flows(sd_bus_message *m, void *userdata, sd_bus_error *error) {
                 r = sd_bus_message_open_container(reply, 'a', "a{sv}");
         ++*serial; /* one more at each question, so that following has something to follow */
         for (uint64_t i = *serial > max ? *serial - max + 1 : 1; r >= 0 && i <= *serial; i++)
-                r = append_flow(reply, i, denied ? "reject" : "accept");
+                r = append_flow(reply, i, denied ? "reject" : "accept", max == UINT32_MAX && i == 1 ? "app=shop" : "app=" NASTY); /* a label that a rule can name */
         if (r >= 0)
                 r = sd_bus_message_close_container(reply);
         return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
@@ -84,7 +96,8 @@ static int describe(sd_bus_message *m, void *userdata, sd_bus_error *error) {
 }
 
 static int describe_unit(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        return sd_bus_reply_method_return(m, "s", "{\"name\":\"nginx.service\",\"labels\":[\"app=web\"]}");
+        return sd_bus_reply_method_return(m, "s", "{\"name\":\"nginx.service\",\"labels\":[\"app=web\"],\"policy\":\"\","
+                                          "\"accept\":[\"same-label\"],\"connect\":[\"app=db @port=tcp/5432\"]}");
 }
 
 static int change(sd_bus_message *m, void *userdata, sd_bus_error *error) {

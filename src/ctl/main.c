@@ -31,6 +31,8 @@ static const Verb verbs[] = {
         { "show", 1, 1, verb_show, "show UNIT                              Properties of a unit, for programs" },
         { "explain", 0, 0, verb_explain, "explain --from=WHO --to=WHO            Would it be allowed, and why" },
         { "flows", 0, 0, verb_flows, "flows [-f] [--denied]                  Who connected to whom" },
+        { "graph", 0, -1, verb_graph, "graph [UNIT...] [--dot]                Who may connect to whom on this host, and who did" },
+        { "suggest", 1, 1, verb_suggest, "suggest UNIT                           Settings that would allow what was denied" },
         { "run", 1, -1, verb_run, "run --label=K=V... [--] COMMAND...     Run a command with labels" },
         { "ping", 1, 1, verb_ping, "ping HOST:PORT [--label=K=V...]        What the path does to identities" },
         { "label", 2, -1, verb_label, "label UNIT K=V...                      Write a drop-in with labels" },
@@ -46,7 +48,7 @@ static const Verb verbs[] = {
 
 enum {
         ARG_VERSION = 256, ARG_JSON, ARG_NO_PAGER, ARG_NO_LEGEND, ARG_NO_ASK_PASSWORD, ARG_LABEL, ARG_FROM, ARG_TO, ARG_PORT, ARG_DENIED, ARG_FOR,
-        ARG_RUNTIME, ARG_ENCRYPT, ARG_POLICY, ARG_NAME, ARG_RULE, ARG_DIRECTION, ARG_TAGS, ARG_THRESHOLD,
+        ARG_RUNTIME, ARG_ENCRYPT, ARG_POLICY, ARG_NAME, ARG_RULE, ARG_DIRECTION, ARG_TAGS, ARG_THRESHOLD, ARG_DOT,
 };
 
 static const struct option long_options[] = {
@@ -58,7 +60,7 @@ static const struct option long_options[] = {
         { "denied", no_argument, NULL, ARG_DENIED }, { "lines", required_argument, NULL, 'n' }, { "for", required_argument, NULL, ARG_FOR },
         { "runtime", no_argument, NULL, ARG_RUNTIME }, { "encrypt", no_argument, NULL, ARG_ENCRYPT }, { "policy", required_argument, NULL, ARG_POLICY }, { "name", required_argument, NULL, ARG_NAME },
         { "rule", required_argument, NULL, ARG_RULE }, { "direction", required_argument, NULL, ARG_DIRECTION }, { "tags", required_argument, NULL, ARG_TAGS },
-        { "threshold", required_argument, NULL, ARG_THRESHOLD },
+        { "threshold", required_argument, NULL, ARG_THRESHOLD }, { "dot", no_argument, NULL, ARG_DOT },
         {},
 };
 
@@ -86,6 +88,7 @@ static int usage(void) {
                "     --runtime            label: until the next boot only\n"
                "     --encrypt            key new: with systemd-creds, into /etc/credstore.encrypted\n"
                "     --threshold=N        audit: fail if a unit has more ways out\n"
+               "     --dot                graph: for dot(1) of graphviz\n"
                "     --rule='CLAUSE ...' --policy=FILE --name=NAME --direction=accept|connect --tags='KEY=VALUE ...'\n"
                "                          policy eval: which rules, which way, over which tags\n"
                "\nExit status: 0 done or allowed, 1 failed, 3 denied (explain, ping, policy eval); run: that of the command.\n");
@@ -167,6 +170,7 @@ static int parse_option(Options *o, int c) {
         case ARG_DIRECTION: o->direction = optarg; return 0;
         case ARG_TAGS: o->tags = optarg; return 0;
         case ARG_THRESHOLD: return parse_threshold(optarg, &o->threshold);
+        case ARG_DOT: o->dot = true; return 0;
         default: return -EINVAL; /* getopt said it */
         }
 }

@@ -19,6 +19,11 @@ void print_field(const char *name, const json_t *v);
 /* As one line: an array's items joined by spaces. Newly allocated, escaped. */
 char *json_to_text(const json_t *v);
 
+/* A string of an object; "" if it has none of that name. Borrowed. */
+static inline const char *json_text(const json_t *o, const char *key) {
+        return json_string_value(json_object_get(o, key)) ?: "";
+}
+
 typedef struct Column {
         const char *title, *key; /* key: of the row's object */
         double width;            /* hint, below 1 a share */

@@ -137,6 +137,45 @@ class Ctl(unittest.TestCase):
         process.stdout.close()
         self.assertEqual(serials, list(range(serials[0], serials[0] + 4)))
 
+    def test_suggest_prints_a_drop_in_and_keeps_what_it_would_replace(self):
+        out = self.ctl("suggest", "nginx")
+        self.assertTrue(out.startswith('# For "systemctl edit nginx.service"'), out)
+        lines = [line for line in out.splitlines() if line and not line.startswith("#")]
+        self.assertEqual(lines, ["[X-Trireme]", "TriremeAccept=app=web", "TriremeAccept=app=shop @port=tcp/80"])
+        self.assertIn("\n# 1 time: no-rule, by a peer that showed such a token", out)
+        self.assertRegex(out, r"(?m)^# [0-9]+ times?: fd00::1: no-rule: No rule accepts")  # of a label that cannot be
+        rows = json.loads(self.ctl("suggest", "nginx", "--json=short"))
+        self.assertEqual([row["line"] for row in rows], lines[1:] + [""])
+        self.assertEqual(rows[0]["connections"], 0)
+        self.assertGreater(rows[1]["connections"], 0)
+        self.ctl("suggest", "other", status=1)
+        self.ctl("suggest", status=1)
+
+    def test_graph_shows_who_may_and_who_did(self):
+        rows = json.loads(self.ctl("graph", "--json=short"))
+        seen = [row for row in rows if row["accepted"]]
+        self.assertEqual([(row["client"], row["server"], row["port"], row["allowed"]) for row in seen], [("fd00::1", "nginx.service", "80/tcp", None)])
+        for row in json.loads(self.ctl("graph", "bad", "--json=short")):
+            self.assertIn("bad.service", (row["client"], row["server"]))
+        out = self.ctl("graph")
+        self.assertRegex(out, "CLIENT +SERVER +PORT +ALLOWED +ACCEPTED +DENIED")
+        self.assertRegex(out, r"fd00::1 +nginx.service +80/tcp +- ")
+
+    def test_graph_tells_ports_that_rules_name_from_all_others(self):
+        rows = {(row["client"], row["server"], row["port"]): row for row in json.loads(self.ctl("graph", "--json=short", "system-a\\x2db.slice"))}
+        self.assertEqual({key[2] for key in rows}, {"5432/tcp"})
+        self.assertEqual({key[0] for key in rows}, {"system-a\\x2db.slice"})
+        self.assertTrue(all(row["allowed"] for row in rows.values()), rows)
+
+    def test_graph_is_drawn_by_graphviz(self):
+        out = self.ctl("graph", "--dot")
+        self.assertTrue(out.startswith("digraph trireme {") and out.endswith("}\n"), out)
+        self.assertIn('"system-a\\x2db.slice" [label="system-a\\\\x2db.slice "]', out)
+        self.assertIn('"fd00::1" -> "nginx.service" [label="80/tcp"]', out)
+        self.assertNotIn("\x1b", out)
+        if shutil.which("dot"):
+            subprocess.run(["dot", "-Tsvg"], input=out.encode(), stdout=subprocess.DEVNULL, check=True, timeout=60)
+
     def test_policy_is_judged_without_a_daemon(self):
         def evaluate(*args, status):
             return json.loads(self.ctl("policy", "eval", "--json=short", "--direction=accept", *args, status=status))
@@ -160,6 +199,29 @@ class Ctl(unittest.TestCase):
             self.assertIn(f"{path}:3:" if b"Nonsense" in text else "", self.err)
         self.ctl("policy", "check", path + "-not-there", status=1)
         self.ctl("policy", "check", status=1)
+
+    def test_completions_know_every_verb_and_its_options(self):
+        help_text = self.ctl("--help")
+        verbs = re.findall(r"(?m)^  ([a-z]+) ", help_text.split("Options:")[0])
+        self.assertIn("suggest", verbs)
+        with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "completions", "_triremectl"), encoding="utf-8") as f:
+            zsh = f.read()
+        for verb in verbs:
+            self.assertIn(verb, self.complete("triremectl", ""))
+            self.assertIn(f"'{verb}:", zsh)
+        self.assertIn("--dot", self.complete("triremectl", "graph", "--"))
+        self.assertIn("nginx.service", self.complete("triremectl", "suggest", ""))
+        self.assertIn("nginx.service", self.complete("triremectl", "graph", ""))
+        self.assertIn("--denied", self.complete("triremectl", "flows", "--d"))
+        self.assertEqual(self.complete("triremectl", "sugg"), ["suggest"])
+
+    def complete(self, *words):
+        """What bash offers for the last word."""
+        script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "completions", "triremectl")
+        code = 'source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _triremectl; printf "%s\n" "${COMPREPLY[@]}"'
+        env = {**self.env, "PATH": os.path.dirname(TRIREMECTL) + ":" + self.env["PATH"]}
+        result = subprocess.run(["bash", "-c", code, "bash", script, *words], env=env, stdout=subprocess.PIPE, timeout=20, check=True)
+        return result.stdout.decode().split()
 
     # ---- changing
 

@@ -18,26 +18,12 @@
 #define FOLLOW_MAX 1000u       /* asked for at once while following; what is beyond is said to be missing */
 #define FOLLOW_INTERVAL_MSEC 500
 
-static int read_flows(const Options *o, sd_bus *bus, uint32_t max, json_t **ret) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-        int r = ctl_bus_call(bus, "list the connections", "ListFlows", &reply, "ub", max, o->denied);
-
-        if (r < 0)
-                return r;
-        r = bus_message_to_json(reply, ret);
-        return r < 0 ? ctl_bus_error(r, NULL, "list the connections") : 0;
-}
-
-static const char *text_of(json_t *flow, const char *key) {
-        return json_string_value(json_object_get(flow, key)) ?: "";
-}
-
 static uint64_t serial_of(json_t *flow) {
         return (uint64_t) json_integer_value(json_object_get(flow, "serial"));
 }
 
 static void print_endpoint(json_t *flow, const char *address_key, const char *port_key) {
-        const char *address = text_of(flow, address_key);
+        const char *address = json_text(flow, address_key);
 
         fputs(strchr(address, ':') ? "[" : "", stdout);
         print_text(address);
@@ -55,21 +41,21 @@ static void print_flow(json_t *flow) {
 
         if (localtime_r(&sec, &tm))
                 (void) strftime(when, sizeof(when), "%b %d %H:%M:%S", &tm);
-        printf("%s.%03u %-12s ", when, (unsigned) (usec % USEC_PER_SEC / USEC_PER_MSEC), text_of(flow, "verdict"));
-        print_text(text_of(flow, "local_unit"));
-        printf(" %s ", text_of(flow, "direction"));
+        printf("%s.%03u %-12s ", when, (unsigned) (usec % USEC_PER_SEC / USEC_PER_MSEC), json_text(flow, "verdict"));
+        print_text(json_text(flow, "local_unit"));
+        printf(" %s ", json_text(flow, "direction"));
         print_endpoint(flow, "source", "source_port");
         printf(" -> ");
         print_endpoint(flow, "destination", "port");
-        printf("/%s peer ", text_of(flow, "protocol"));
-        print_text(text_of(flow, "peer_unit"));
+        printf("/%s peer ", json_text(flow, "protocol"));
+        print_text(json_text(flow, "peer_unit"));
         labels = json_array_size(peer_labels) > 0 ? json_to_text(peer_labels) : NULL;
         if (labels)
                 printf(" %s[%s]", json_is_true(json_object_get(flow, "claimed")) ? "claims " : "", labels);
-        printf(": %s", text_of(flow, "reason"));
-        if (*text_of(flow, "rule")) {
+        printf(": %s", json_text(flow, "reason"));
+        if (*json_text(flow, "rule")) {
                 printf(" (");
-                print_text(text_of(flow, "rule"));
+                print_text(json_text(flow, "rule"));
                 printf(")");
         }
         printf("%s\n", json_is_true(json_object_get(flow, "translated")) ? " [NAT]" : "");
@@ -100,7 +86,7 @@ static int follow(const Options *o, sd_bus *bus) {
 
         for (;;) {
                 _cleanup_(json_decrefp) json_t *flows = NULL;
-                int r = read_flows(o, bus, max, &flows);
+                int r = ctl_bus_list_flows(bus, max, o->denied, &flows);
 
                 if (r >= 0)
                         r = print_newer(o, flows, &serial);
@@ -124,7 +110,7 @@ int verb_flows(const Options *o, int argc, char **argv) {
                 return CTL_FAILED;
         if (o->follow)
                 return follow(o, bus) < 0 ? CTL_FAILED : CTL_OK;
-        if (read_flows(o, bus, o->lines, &flows) < 0)
+        if (ctl_bus_list_flows(bus, o->lines, o->denied, &flows) < 0)
                 return CTL_FAILED;
         if (o->json != JSON_OFF)
                 return print_json(o, flows) < 0 ? CTL_FAILED : CTL_OK;

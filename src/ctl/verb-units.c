@@ -13,31 +13,6 @@
 #include "ctl/output.h"
 #include "util/log.h"
 
-static int read_units(sd_bus *bus, json_t **ret) {
-        static const char *const keys[] = { "unit", "labels", "mode", "state", "reason", "cgroup", "cgroup_id", "object" };
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-        _cleanup_(json_decrefp) json_t *rows = NULL, *units = json_array();
-        json_t *row;
-        size_t i;
-        int r = ctl_bus_call(bus, "list the units", "ListUnits", &reply, NULL);
-
-        if (r >= 0)
-                r = bus_message_to_json(reply, &rows);
-        if (r < 0)
-                return r;
-        json_array_foreach(rows, i, row) {
-                json_t *unit = json_object();
-
-                if (!units || !unit || json_array_append_new(units, unit) < 0)
-                        return log_error_errno(-ENOMEM, "Cannot list the units");
-                for (size_t j = 0; j < ELEMENTSOF(keys); j++)
-                        if (json_object_set(unit, keys[j], json_array_get(row, j)) < 0)
-                                return log_error_errno(-EBADMSG, "Cannot list the units");
-        }
-        *ret = TAKE_PTR(units);
-        return 0;
-}
-
 int verb_list(const Options *o, int argc, char **argv) {
         static const Column columns[] = {
                 { "UNIT", "unit", 0.3, false }, { "MODE", "mode", 7, false }, { "STATE", "state", 9, false },
@@ -50,7 +25,7 @@ int verb_list(const Options *o, int argc, char **argv) {
         int r = ctl_bus_open(o, &bus);
 
         if (r >= 0)
-                r = read_units(bus, &units);
+                r = ctl_bus_list_units(bus, &units);
         if (r < 0)
                 return CTL_FAILED;
         if (o->json != JSON_OFF)
@@ -115,7 +90,7 @@ static int status_host(const Options *o, sd_bus *bus) {
         }
         r = ctl_bus_get_properties(bus, TRIREME_PATH, TRIREME_MANAGER, &state);
         if (r >= 0)
-                r = read_units(bus, &units);
+                r = ctl_bus_list_units(bus, &units);
         if (r < 0)
                 return r;
         pager = pager_open(o);

@@ -68,6 +68,8 @@ int bus_append_flow(sd_bus_message *m, const Flow *f, const Names *rules) {
         if (r >= 0)
                 r = append_s(m, "peer_unit", f->peer_unit);
         if (r >= 0)
+                r = sd_bus_message_append(m, "{sv}", "peer_local", "b", d->peer_unit != 0);
+        if (r >= 0)
                 r = append_peer_labels(m, f->peer_labels);
         if (r >= 0)
                 r = sd_bus_message_append(m, "{sv}", "claimed", "b", (int) f->claimed);
