@@ -150,7 +150,7 @@ static Action client_bare(Handshake *h, const HandshakeInput *in, Flow *f) {
         Action a;
 
         if (peer_cache_address(h->peers, &f->endpoints.server, f->endpoints.server_port, in->now)) {
-                RecordInput record = client_record(f, &(DatapathDecision) { .reason = REASON_NO_IDENTITY }, 0, 0);
+                RecordInput record = client_record(f, &(DatapathDecision) { .reason = REASON_STRIPPED }, 0, 0);
 
                 a = action_drop(h, DATAPATH_COUNTER_REJECTED);
                 action_record(&a, in, &record);

@@ -321,7 +321,7 @@ static void a_bare_syn_ack_is_the_acls_business_unless_a_token_was_seen_there(vo
         w = wire_syn_ack(&p->c);
         a = host_input(&p->client, &w);
         assert_int_equal(a.type, ACTION_DROP);
-        expect_record(&a, DATAPATH_FLOW_REJECT, REASON_NO_IDENTITY, 0);
+        expect_record(&a, DATAPATH_FLOW_REJECT, REASON_STRIPPED, 0);
         p->c.server_port = 22; /* another service of that host, one without Trireme */
         (void) send_syn(p);
         w = wire_syn_ack(&p->c);

@@ -34,6 +34,7 @@ typedef enum PingResult {
         PING_UNVERIFIED,
         PING_STRANGER,
         PING_STRANGER_DENIED,
+        PING_STRIPPED,
         PING_TOKEN_LOST,
         PING_REFUSED,
         PING_SILENT,
@@ -41,21 +42,27 @@ typedef enum PingResult {
 } PingResult;
 
 static const struct {
-        const char *name, *text;
+        const char *name;
+        const char *identity;    /* what became of ours on the way there, and of theirs on the way back, as far as can be told from here */
+        const char *answered_by;
+        const char *text;
         CtlExit exit;
 } results[] = {
-        [PING_AUTHORIZED] = { "authorized", "The identity arrived, and both ends accept the connection.", CTL_OK },
-        [PING_DENIED_HERE] = { "denied-here", "The peer showed its identity; the rules of this end refuse it.", CTL_DENIED },
-        [PING_DENIED_THERE] = { "denied-there", "The server's end refuses these labels.", CTL_DENIED },
-        [PING_UNVERIFIED] = { "unverified", "The peer answered with an identity that cannot be verified here.", CTL_DENIED },
-        [PING_STRANGER] = { "stranger", "The server answered without an identity, and was reached as a stranger.", CTL_OK },
-        [PING_STRANGER_DENIED] = { "no-identity", "The server shows no identity: nothing listens there, the port belongs to no labelled unit, there is no Trireme, or the "
+        [PING_AUTHORIZED] = { "authorized", "arrived", "identity", "The identity arrived, and both ends accept the connection.", CTL_OK },
+        [PING_DENIED_HERE] = { "denied-here", "arrived", "identity", "The peer showed its identity; the rules of this end refuse it.", CTL_DENIED },
+        [PING_DENIED_THERE] = { "denied-there", "arrived", "kernel", "The server's end refuses these labels.", CTL_DENIED },
+        [PING_UNVERIFIED] = { "unverified", "arrived", "unverified", "The peer answered with an identity that cannot be verified here.", CTL_DENIED },
+        [PING_STRANGER] = { "stranger", "none", "stranger", "The server answered without an identity, and was reached as a stranger.", CTL_OK },
+        [PING_STRANGER_DENIED] = { "no-identity", "none", "stranger", "The server shows no identity: nothing listens there, the port belongs to no labelled unit, there is no Trireme, or the "
                                                   "path takes tokens out. A unit reaches it with TriremeConnectTo= only.", CTL_DENIED },
-        [PING_TOKEN_LOST] = { "token-lost", "SYNs with an identity get no answer, one without does: something on the path drops SYNs that carry data, or the server's end "
+        [PING_STRIPPED] = { "stripped", "stripped", "stranger", "An identity was seen there before, and now the answer has none: something on the path takes identities out, or answers in the "
+                                                             "server's place.", CTL_DENIED },
+        [PING_TOKEN_LOST] = { "token-lost", "dropped", "nobody", "SYNs with an identity get no answer, one without does: something on the path drops SYNs that carry data, or the server's end "
                                             "drops these labels in silence (DenyAction=drop).", CTL_FAILED },
-        [PING_REFUSED] = { "refused", "Reset: nothing listens there, or the server's rules refuse these labels; there, \"triremectl flows --denied\" tells.", CTL_DENIED },
-        [PING_SILENT] = { "silent", "No answer, with an identity or without: the host is down, a packet filter drops, or its DenyAction=drop.", CTL_FAILED },
-        [PING_UNREACHABLE] = { "unreachable", "There is no way to that address.", CTL_FAILED },
+        [PING_REFUSED] = { "refused", "unknown", "kernel", "Reset: nothing listens there, the server's end refuses these labels or this path, or something on the path took the identity out of the SYN; there, "
+                                                        "\"triremectl flows --denied\" tells.", CTL_DENIED },
+        [PING_SILENT] = { "silent", "unknown", "nobody", "No answer, with an identity or without: the host is down, a packet filter drops, or its DenyAction=drop.", CTL_FAILED },
+        [PING_UNREACHABLE] = { "unreachable", "unknown", "nobody", "There is no way to that address.", CTL_FAILED },
 };
 
 typedef struct Ping {
@@ -103,6 +110,8 @@ static PingResult ping_result(const Ping *p) {
                 return PING_DENIED_THERE;
         if (rejected && json_is_true(json_object_get(p->own, "claimed")))
                 return PING_UNVERIFIED;
+        if (rejected && has_text(p->own, "reason", "stripped"))
+                return PING_STRIPPED;
         if (rejected && (by_acl || has_text(p->own, "reason", "no-identity")))
                 return PING_STRANGER_DENIED;
         if (rejected && !has_text(p->own, "reason", "peer-silent"))
@@ -117,7 +126,8 @@ static PingResult ping_result(const Ping *p) {
 
 static json_t *ping_to_json(const Ping *p, const char *address, const char *port) {
         json_t *deciding = (p->result == PING_DENIED_THERE && p->other) || !p->own ? p->other : p->own;
-        json_t *v = json_pack("{s:s s:s s:s s:s s:b s:s s:I s:s s:O*}", "result", results[p->result].name, "text", results[p->result].text, "address", address,
+        json_t *v = json_pack("{s:s s:s s:s s:s s:s s:s s:b s:s s:I s:s s:O*}", "result", results[p->result].name, "text", results[p->result].text,
+                              "identity", results[p->result].identity, "answered_by", results[p->result].answered_by, "address", address,
                               "port", port, "connected", p->labelled.error == 0, "outcome", p->labelled.error ? strerror(p->labelled.error) : "connected",
                               "usec", (json_int_t) p->labelled.usec, "plain", p->plain.error ? strerror(p->plain.error) : "connected",
                               "server_unit", json_object_get(p->other, "local_unit"));
@@ -145,7 +155,7 @@ static void print_ping(const Ping *p, json_t *v, const char *address, const char
         print_field("Reason", json_object_get(v, "reason"));
         print_field("Rule", json_object_get(v, "rule"));
         if (p->result == PING_AUTHORIZED)
-                printf("%12s: %s\n", "Path", json_is_true(json_object_get(v, "translated")) ? "our address was translated on the way" : "direct");
+                printf("%12s: %s\n", "Path", json_is_true(json_object_get(v, "translated")) ? "addresses, ports or sequence numbers are translated on the way" : "direct");
 }
 
 static int ping_print(const Options *o, const Ping *p) {

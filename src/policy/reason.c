@@ -43,6 +43,7 @@ static const struct {
         [REASON_CERT_NO_TAGS] = { "cert-no-tags", "The certificate names no label that its node may assert; issue it with subjectAltName URI names \"trireme:KEY=VALUE\"." },
         [REASON_CERT_TAGS] = { "cert-tags", "A label is beyond what the certificate lets its node assert; issue one that lists it, or use another label." },
         [REASON_CERT_HOST] = { "cert-host", "The host name is none of the certificate's DNS names; issue one with it, or leave \"host\" out of AnnounceTags=." },
+        [REASON_STRIPPED] = { "stripped", "An identity was seen at that address and port before, and now the answer has none: something on the path takes it out, or somebody else answers." },
 };
 
 const char *reason_to_string(Reason reason) {

@@ -41,6 +41,7 @@ typedef enum Reason {
         REASON_CERT_NO_TAGS,    /* "cert-no-tags": the certificate lets its node assert no label */
         REASON_CERT_TAGS,       /* "cert-tags": a label that the certificate does not let its node assert */
         REASON_CERT_HOST,       /* "cert-host": @sys:host is none of the certificate's names */
+        REASON_STRIPPED,        /* "stripped": the answer lacks the identity that was seen at that address and port before */
         _REASON_MAX,
         _REASON_INVALID = -22,
 } Reason;
