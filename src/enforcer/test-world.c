@@ -189,9 +189,32 @@ void world_write_policy(const World *w) {
         assert_int_equal(fclose(f), 0);
 }
 
-void world_start(World *w, const char *psk) {
+static void connect_all(World *w) {
         int helper[2], datapath[2];
         ManagerOptions options = { .no_bus = true, .inspect_fd = -1 };
+
+        assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, helper), 0);
+        assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, datapath), 0);
+        w->helper = helper[1];
+        w->datapath = datapath[1];
+        options.credentials = options.config_root = w->credentials;
+        options.runtime_directory = options.state_directory = w->remember ? w->credentials : NULL;
+        options.helper_fd = helper[0];
+        options.datapath_fd = datapath[0];
+        assert_int_equal(manager_new(&options, &w->m), 0);
+        world_settle(w);
+        assert_true(w->m->helper_ready);
+        assert_true(w->m->datapath_ready);
+}
+
+void world_restart(World *w) {
+        w->m = manager_free(w->m);
+        close(w->helper);
+        close(w->datapath);
+        connect_all(w);
+}
+
+void world_start(World *w, const char *psk) {
         char path[128];
 
         strcpy(w->credentials, "/tmp/trireme-test-XXXXXX");
@@ -206,17 +229,7 @@ void world_start(World *w, const char *psk) {
         }
         if (w->policy)
                 world_write_policy(w);
-        assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, helper), 0);
-        assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, datapath), 0);
-        w->helper = helper[1];
-        w->datapath = datapath[1];
-        options.credentials = options.config_root = w->credentials;
-        options.helper_fd = helper[0];
-        options.datapath_fd = datapath[0];
-        assert_int_equal(manager_new(&options, &w->m), 0);
-        world_settle(w);
-        assert_true(w->m->helper_ready);
-        assert_true(w->m->datapath_ready);
+        connect_all(w);
 }
 
 int world_setup(void **state) {

@@ -30,6 +30,7 @@ typedef struct World {
         Manager *m;
         int helper, datapath;
         char credentials[64];             /* and root of the configuration */
+        bool remember;                    /* it is the runtime and the state directory, too */
         const char *policy;               /* the one file of policy.d; NULL: none */
         const char *texts[8][2];          /* unit, its one file */
         HelperUnit listed[4];
@@ -51,6 +52,7 @@ typedef struct World {
 int world_setup(void **state);
 int world_teardown(void **state);
 void world_start(World *w, const char *psk);  /* until both ends are greeted and all is quiet */
+void world_restart(World *w);                 /* another enforcer in its place */
 void world_write_policy(const World *w);      /* w->policy, changed meanwhile */
 void world_settle(World *w);                  /* until nobody has anything to say any more */
 void world_wait(World *w, unsigned msec);

@@ -10,6 +10,7 @@
 #include "policy/reason.h"
 
 #define T "[Trireme]\n"
+#define FINGERPRINT "CA:FE:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:ca:fe"
 
 static struct in6_addr address(const char *text) {
         struct in6_addr a = {};
@@ -58,7 +59,8 @@ static void every_setting_is_read(void **state) {
         static const char text[] = T "TargetNetworks=203.0.113.0/24 2001:db8::/32\nTargetNetworks=198.51.100.1\nExcludedNetworks=203.0.113.128/25\n"
                                      "AnnounceTags=labels machine plug-ins\nDefaultPolicy=deny\nMode=observe\nFailureMode=open\n"
                                      "FailsafeAcceptFrom=192.0.2.0/24 tcp/22\nFailsafeAcceptFrom=192.0.2.1\nRequireDirectPath=yes\n"
-                                     "AcceptTranslatedTo=203.0.113.9 tcp/443\nConntrackMarkMask=0x00fffff0\nDenyAction=drop\n";
+                                     "AcceptTranslatedTo=203.0.113.9 tcp/443\nConntrackMarkMask=0x00fffff0\nDenyAction=drop\n"
+                                     "DeniedNodes=web1 " FINGERPRINT "\nTokenLifeSec=60\nKeyLifeSec=3600\n";
         _cleanup_(config_errors_done) ConfigErrors errors = {};
         _cleanup_(config_done) Config c = {};
 
@@ -74,6 +76,11 @@ static void every_setting_is_read(void **state) {
         assert_int_equal(c.failsafe_accept_from.entries[0].protocol, 0); /* the longer prefix first */
         assert_int_equal(c.accept_translated_to.entries[0].port_first, 443);
         assert_int_equal(c.conntrack_mark_mask, 0x00fffff0);
+        assert_string_equal(c.denied_nodes.nodes[0].host, "web1");
+        assert_int_equal(c.denied_nodes.n_nodes, 2);
+        assert_int_equal(c.denied_nodes.nodes[1].fingerprint[31], 0xfe);
+        assert_int_equal(c.token_life_sec, 60);
+        assert_int_equal(c.key_life_sec, 3600);
 }
 
 static void later_files_win_and_empty_values_reset_lists(void **state) {
@@ -121,6 +128,14 @@ static void faults_are_named_and_change_nothing(void **state) {
                 { T "ConntrackMarkMask=0xfffef000\n", "/etc/t.conf:2: ConntrackMarkMask=: \"0xfffef000\": write 0x and a mask of at least 20 bits side by side, as in 0xfffff000" },
                 { T "ConntrackMarkMask=0x1fffff000\n", "/etc/t.conf:2: ConntrackMarkMask=: \"0x1fffff000\": write 0x and a mask of at least 20 bits side by side, as in 0xfffff000" },
                 { T "ConntrackMarkMask=0\n", "/etc/t.conf:2: ConntrackMarkMask=: \"0\": write 0x and a mask of at least 20 bits side by side, as in 0xfffff000" },
+                { T "DeniedNodes=CAFE00000000000000000000000000000000000000000000000000000000CAF\n", /* a digit is missing */
+                  "/etc/t.conf:2: DeniedNodes=: \"CAFE00000000000000000000000000000000000000000000000000000000CAF\": write a host name, or the SHA-256 fingerprint of a certificate "
+                  "(openssl x509 -noout -fingerprint -sha256)" },
+                { T "DeniedNodes=web1,web2\n", "/etc/t.conf:2: DeniedNodes=: \"web1,web2\": write a host name, or the SHA-256 fingerprint of a certificate (openssl x509 -noout "
+                  "-fingerprint -sha256)" },
+                { T "TokenLifeSec=2h\n", "/etc/t.conf:2: TokenLifeSec=: \"2h\": write a number of seconds from 4 to 3600" },
+                { T "TokenLifeSec=3601\n", "/etc/t.conf:2: TokenLifeSec=: \"3601\": write a number of seconds from 4 to 3600" },
+                { T "KeyLifeSec=86401\n", "/etc/t.conf:2: KeyLifeSec=: \"86401\": write a number of seconds from 8 to 86400" },
                 { T "Mode=off\r\n", "/etc/t.conf:2: lines end with a carriage return; save the file with Unix line ends (LF)" },
                 { "[Trireme\n", "/etc/t.conf:1: a section header without \"]\": systemd ignores this file from here on; add the bracket" },
         };
