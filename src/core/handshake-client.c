@@ -320,6 +320,9 @@ Action handshake_client_output(Handshake *h, const HandshakeInput *in, Flow *f) 
                 return action_drop(h, DATAPATH_COUNTER_NO_STATE);
         if (p->ack != f->endpoints.server_isn + 1)
                 return action_drop(h, DATAPATH_COUNTER_BAD_ACK_NUMBER);
+        /* On several processors data may overtake the bare ACK, whose place is better: nothing would have to be sent again. */
+        if ((p->payload_len > 0 || p->flags & TCP_FLAG_FIN) && !in->waited)
+                return (Action) { .type = ACTION_WAIT, .wait.flow = key };
         record = client_record(f, &f->decision, f->peer, 0);
         a = action_accept(VERDICT_CLIENT_AUTHORIZED);
         a.peer_number = f->peer_number;

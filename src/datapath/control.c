@@ -50,7 +50,6 @@ static void control_lost(Datapath *d) {
         d->control.greeted = false;
         while ((serial = pending_set_any(d->pending)) != 0)
                 pending_dispatch(d, serial, NULL, 0);
-        queue_flush(&d->queue);
 }
 
 void control_accept(Datapath *d) {
@@ -110,7 +109,6 @@ static int on_unit(Datapath *d, const DatapathUnit *m, usec_t now) {
         if (r < 0)
                 return r;
         waiting_dispatch(d, &(WaitKey) { .unit = m->index }, now);
-        queue_flush(&d->queue);
         return 0;
 }
 
@@ -124,7 +122,6 @@ static void on_resolved(Datapath *d, const DatapathResolved *m, usec_t now) {
         if (r < 0)
                 log_warning_errno(r, "Cannot use an answer of the enforcer");
         pending_dispatch(d, m->header.serial, r < 0 ? NULL : m, now);
-        queue_flush(&d->queue);
 }
 
 /* Returns the size a message of this type must have, 0: not one the enforcer sends. */

@@ -12,7 +12,7 @@
 
 static void packet_drop(Datapath *d, const QueueMsg *msg, DatapathCounter counter) {
         d->handshake.counters[counter]++;
-        queue_drop(&d->queue, msg);
+        verdicts_drop(d->verdicts, msg);
 }
 
 /* The client's index from the conntrack mark that the table copied to the packet's. */
@@ -23,18 +23,22 @@ static uint32_t client_index(const Datapath *d, const QueueMsg *msg) {
 }
 
 /* Of the connection that p, sent by its client, belongs to. */
-static FlowKey server_key(const Packet *p) {
+static FlowKey key_from_client(const Packet *p, FlowRole role) {
         const Endpoints endpoints = { .client = p->saddr, .server = p->daddr, .client_port = p->sport, .server_port = p->dport };
 
-        return flow_key(&endpoints, FLOW_SERVER);
+        return flow_key(&endpoints, role);
+}
+
+static bool is_syn(const Packet *p) {
+        return (p->flags & (TCP_FLAG_SYN | TCP_FLAG_ACK)) == TCP_FLAG_SYN;
 }
 
 /* REQUEST_UNKNOWN_LISTENER, turned into what the table would have asked had it known; or answered here: then false. */
 static bool dispatch_listener(Datapath *d, const QueueMsg *msg, HandshakeInput *in) {
         const Packet *p = &in->packet;
-        const FlowKey key = server_key(p);
+        const FlowKey key = key_from_client(p, FLOW_SERVER);
         const Flow *flow = flow_table_get(d->handshake.flows, &key, in->now);
-        bool syn = (p->flags & (TCP_FLAG_SYN | TCP_FLAG_ACK)) == TCP_FLAG_SYN;
+        bool syn = is_syn(p);
 
         in->kind = REQUEST_HANDSHAKE;
         in->outside = in->unit != REQUEST_UNKNOWN_PEER;
@@ -55,7 +59,7 @@ static bool dispatch_listener(Datapath *d, const QueueMsg *msg, HandshakeInput *
                 }
                 break;
         case LISTENER_NONE:
-                queue_accept(&d->queue, msg, PRIO_MAKE(PRIO_VERDICT, VERDICT_CLEAR, 0), NULL, 0);
+                verdicts_accept(d->verdicts, msg, PRIO_MAKE(PRIO_VERDICT, VERDICT_CLEAR, 0), NULL, 0);
                 return false;
         case LISTENER_UNCLEAR:
                 break;
@@ -114,7 +118,7 @@ static void packet_accept(Datapath *d, const QueueMsg *msg, const Packet *p, con
         if (n < 0)
                 packet_drop(d, msg, DATAPATH_COUNTER_MALFORMED);
         else
-                queue_accept(&d->queue, msg, PRIO_MAKE(PRIO_VERDICT, action->verdict, index), n > 0 ? buf : NULL, (size_t) n);
+                verdicts_accept(d->verdicts, msg, PRIO_MAKE(PRIO_VERDICT, action->verdict, index), n > 0 ? buf : NULL, (size_t) n);
 }
 
 /* A packet from the queue, or one that comes again: with the answer of the enforcer, or after having waited. */
@@ -132,7 +136,7 @@ static void dispatch(Datapath *d, const QueueMsg *msg, const DatapathResolved *a
         Action action;
 
         if ((msg->priority & PRIO_MAGIC_MASK) != PRIO_REQUEST || packet_parse(msg->payload, msg->payload_len, &in.packet) < 0 ||
-            crypto_random(in.nonce, sizeof(in.nonce)) < 0) {
+            (is_syn(&in.packet) && crypto_random(in.nonce, sizeof(in.nonce)) < 0)) {
                 packet_drop(d, msg, DATAPATH_COUNTER_MALFORMED);
                 return;
         }
@@ -140,13 +144,13 @@ static void dispatch(Datapath *d, const QueueMsg *msg, const DatapathResolved *a
                 return;
         if (in.kind == REQUEST_LOCAL)
                 in.client = client_index(d, msg);
-        if (in.hook == QUEUE_HOOK_INPUT && in.unit != 0 && (in.packet.flags & (TCP_FLAG_SYN | TCP_FLAG_ACK)) == TCP_FLAG_SYN)
+        if (in.hook == QUEUE_HOOK_INPUT && in.unit != 0 && is_syn(&in.packet))
                 listeners_note(&d->listeners, &in.packet, in.unit);
 
         action = handshake_step(&d->handshake, &in);
         switch (action.type) {
         case ACTION_DROP:
-                queue_drop(&d->queue, msg);
+                verdicts_drop(d->verdicts, msg);
                 break;
         case ACTION_ACCEPT:
                 packet_accept(d, msg, &in.packet, &action);
@@ -163,8 +167,8 @@ static void dispatch(Datapath *d, const QueueMsg *msg, const DatapathResolved *a
         }
         for (size_t i = 0; i < action.n_records; i++)
                 records_add(&d->records, &d->control, &action.records[i], now);
-        if (action.type == ACTION_ACCEPT && action.verdict == VERDICT_SERVER_AUTHORIZED && !waited)
-                waiting_dispatch(d, &(WaitKey) { .flow = server_key(&in.packet) }, now);
+        if (action.type == ACTION_ACCEPT && !waited && (action.verdict == VERDICT_SERVER_AUTHORIZED || action.verdict == VERDICT_CLIENT_AUTHORIZED))
+                waiting_dispatch(d, &(WaitKey) { .flow = key_from_client(&in.packet, in.hook == QUEUE_HOOK_INPUT ? FLOW_SERVER : FLOW_CLIENT) }, now);
 }
 
 void packet_dispatch(Datapath *d, const QueueMsg *msg, usec_t now) {

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* Three descriptors and a clock. */
+/* The main thread: the enforcer, and a clock. */
 
 #include <errno.h>
 #include <poll.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include "datapath/datapath.h"
@@ -11,41 +12,7 @@
 
 #define TICK_USEC USEC_PER_SEC
 #define PENDING_TICK_USEC (100 * USEC_PER_MSEC)
-#define QUEUE_BATCHES 8u       /* then the enforcer and the timers get their turn */
 #define EXPIRE_BATCH 256u      /* flows ended a turn: under a flood there are thousands */
-
-typedef struct Turn { /* of the loop, as the packet handler sees it */
-        Datapath *d;
-        usec_t now;
-} Turn;
-
-static void on_message(const QueueMsg *msg, int result, void *userdata) {
-        const Turn *turn = userdata;
-
-        turn->d->handshake.counters[DATAPATH_COUNTER_PACKETS]++;
-        if (result >= 0)
-                packet_dispatch(turn->d, msg, turn->now);
-        else {
-                turn->d->handshake.counters[DATAPATH_COUNTER_MALFORMED]++;
-                if (msg->id != 0)
-                        queue_drop(&turn->d->queue, msg);
-        }
-}
-
-static int serve_queue(Datapath *d) {
-        for (size_t i = 0; i < QUEUE_BATCHES; i++) {
-                Turn turn = { .d = d, .now = clock_boottime_usec() };
-                int r = queue_receive(&d->queue, on_message, &turn);
-
-                if (r == 0)
-                        return 0;
-                if (r == -ENOBUFS) /* the kernel dropped what had no room; TCP sends it again */
-                        d->handshake.counters[DATAPATH_COUNTER_OVERRUN]++;
-                else if (r < 0)
-                        return log_error_errno(r, "The queue is lost");
-        }
-        return 0;
-}
 
 static void send_counters(Datapath *d) {
         const Handshake *h = &d->handshake;
@@ -71,7 +38,6 @@ static void tick(Datapath *d, usec_t now) {
         while ((serial = pending_set_expired(d->pending, now)) != 0)
                 pending_dispatch(d, serial, NULL, now);
         waiting_dispatch(d, NULL, now);
-        queue_flush(&d->queue);
         if (d->records.batch.n_flows > 0 && d->records.flush_usec <= now)
                 records_flush(&d->records, &d->control);
         if (now < d->next_tick_usec)
@@ -86,8 +52,8 @@ static void tick(Datapath *d, usec_t now) {
         d->next_tick_usec = now + (r > 0 ? PENDING_TICK_USEC : TICK_USEC);
 }
 
-/* How long nothing can become due. An idle process wakes for the watchdog only. */
-static usec_t sleep_usec(const Datapath *d, usec_t now) {
+/* When the next thing becomes due. An idle process wakes for the watchdog only. */
+static usec_t next_usec(const Datapath *d, usec_t now) {
         usec_t until = USEC_INFINITY;
 
         if (flow_table_count(d->handshake.flows) > 0 || (d->control.fd >= 0 && memcmp(d->handshake.counters, d->counters_sent, sizeof(d->counters_sent)) != 0))
@@ -99,37 +65,60 @@ static usec_t sleep_usec(const Datapath *d, usec_t now) {
         until = MIN(until, wait_set_next_usec(d->waiting));
         if (d->records.batch.n_flows > 0)
                 until = MIN(until, d->records.flush_usec);
-        return until == USEC_INFINITY ? until : until > now ? until - now : 0;
+        return until;
 }
 
-static int serve(Datapath *d, const struct pollfd *fds) {
-        int r = fds[0].revents ? serve_queue(d) : 0;
+void datapath_wake(Datapath *d, usec_t now) {
+        if (next_usec(d, now) >= d->sleeps_until_usec && d->lost == 0)
+                return;
+        d->sleeps_until_usec = 0;
+        if (send(d->wake_fds[1], "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno != EAGAIN)
+                log_warning_errno(errno, "Cannot wake the main thread");
+}
 
-        if (r < 0)
-                return r;
+static void serve(Datapath *d, const struct pollfd *fds) {
+        char bytes[16];
+
+        if (fds[0].revents && recv(d->wake_fds[0], bytes, sizeof(bytes), MSG_DONTWAIT) < 0 && errno != EAGAIN)
+                log_warning_errno(errno, "Cannot hear the other threads");
         if (fds[1].revents)
                 control_accept(d);
         else if (fds[2].revents && d->control.fd >= 0)
                 control_receive(d, clock_boottime_usec());
         tick(d, clock_boottime_usec());
-        return 0;
 }
 
-int datapath_run(Datapath *d) {
+/* Waits with the lock released. */
+static int sleep_unlocked(Datapath *d, struct pollfd *fds, nfds_t n_fds) {
+        usec_t now = clock_boottime_usec(), until = next_usec(d, now), usec = until > now ? until - now : 0;
+        const struct timespec timeout = { .tv_sec = (time_t) (usec / USEC_PER_SEC), .tv_nsec = (long) (usec % USEC_PER_SEC) * 1000 };
+        int r = 0;
+
+        d->sleeps_until_usec = until;
+        pthread_mutex_unlock(&d->lock);
+        verdicts_flush(&d->own_verdicts);
+        if (ppoll(fds, n_fds, until == USEC_INFINITY ? NULL : &timeout, NULL) < 0 && errno != EINTR)
+                r = log_error_errno(errno, "Cannot wait for packets");
+        pthread_mutex_lock(&d->lock);
+        d->sleeps_until_usec = 0;
+        d->verdicts = &d->own_verdicts;
+        return r;
+}
+
+void datapath_run(Datapath *d) {
         for (;;) {
                 struct pollfd fds[] = {
-                        { .fd = d->queue.fd, .events = POLLIN },
+                        { .fd = d->wake_fds[0], .events = POLLIN },
                         { .fd = d->control.listen_fd, .events = POLLIN },
                         { .fd = d->control.fd, .events = POLLIN },
                 };
-                usec_t usec = sleep_usec(d, clock_boottime_usec());
-                const struct timespec timeout = { .tv_sec = (time_t) (usec / USEC_PER_SEC), .tv_nsec = (long) (usec % USEC_PER_SEC) * 1000 };
-                int r;
 
-                if (ppoll(fds, ELEMENTSOF(fds), usec == USEC_INFINITY ? NULL : &timeout, NULL) < 0 && errno != EINTR)
-                        return log_error_errno(errno, "Cannot wait for packets");
-                r = serve(d, fds);
-                if (r < 0)
-                        return r;
+                if (sleep_unlocked(d, fds, ELEMENTSOF(fds)) < 0)
+                        return;
+                if (d->lost < 0) {
+                        log_error_errno(d->lost, "A queue is lost");
+                        return;
+                }
+                serve(d, fds);
         }
 }

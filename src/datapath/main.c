@@ -2,8 +2,11 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <pwd.h>
 #include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <systemd/sd-daemon.h>
 
@@ -13,6 +16,7 @@
 #include "util/log.h"
 
 #define ENFORCER_USER "trireme"
+#define QUEUE_NAME "queue-" /* and its number */
 
 static const char *arg_control;
 static const char *arg_user = ENFORCER_USER;
@@ -70,11 +74,20 @@ int datapath_init(Datapath *d) {
                 r = wait_set_new(&d->waiting);
         if (r < 0)
                 return log_error_errno(r, "Cannot set up the tables");
-        return listeners_open(&d->listeners, seed);
+        r = listeners_open(&d->listeners, seed);
+        if (r < 0)
+                return r;
+        if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, d->wake_fds) < 0)
+                return log_error_errno(errno, "Cannot connect the threads");
+        return -pthread_barrier_init(&d->started, NULL, QUEUE_SOCKETS + 1);
 }
 
 void datapath_done(Datapath *d) {
-        queue_close(&d->queue);
+        for (size_t i = 0; i < QUEUE_SOCKETS; i++)
+                queue_close(&d->queues[i]);
+        verdicts_done(&d->own_verdicts);
+        closep(&d->wake_fds[0]);
+        closep(&d->wake_fds[1]);
         control_close(&d->control);
         listeners_close(&d->listeners);
         notify_close(&d->notify);
@@ -85,20 +98,28 @@ void datapath_done(Datapath *d) {
         unit_table_free(d->handshake.units);
 }
 
-/* The control listener of the socket unit and the queue that a former process left in the store, by name. */
-static int take_descriptors(Datapath *d, int *ret_queue) {
+/* The number of the queue's socket that has this name in the store; QUEUE_SOCKETS: none has. */
+static size_t queue_number(const char *name) {
+        const char *digit = startswith(name, QUEUE_NAME);
+
+        return digit && digit[0] >= '0' && digit[0] < '0' + (int) QUEUE_SOCKETS && digit[1] == '\0' ? (size_t) (digit[0] - '0') : QUEUE_SOCKETS;
+}
+
+/* The control listener of the socket unit and the queues that a former process left in the store, by name. */
+static int take_descriptors(Datapath *d, int *ret_queues) {
         char **names = NULL;
         int n = sd_listen_fds_with_names(1, &names);
 
         if (n < 0)
                 return log_error_errno(n, "Cannot get the descriptors of the service manager");
         for (int i = 0; i < n; i++) {
+                size_t queue = queue_number(names[i]);
                 int fd = SD_LISTEN_FDS_START + i;
 
                 if (streq(names[i], "control") && d->control.listen_fd < 0)
                         d->control.listen_fd = fd;
-                else if (streq(names[i], "queue") && *ret_queue < 0)
-                        *ret_queue = fd;
+                else if (queue < QUEUE_SOCKETS && ret_queues[queue] < 0)
+                        ret_queues[queue] = fd;
                 else
                         close(fd);
                 free(names[i]);
@@ -120,42 +141,53 @@ static int open_control(Datapath *d) {
         return 0;
 }
 
-/* The queue goes into the service manager's store: packets that come while no process is there wait in it. FDPOLL=0, because PID 1 closes stored
- * sockets that show an error, and this one shows an overrun so. */
-static int open_queue(Datapath *d, int inherited) {
-        int r = queue_open(&d->queue, inherited);
+/* The queues go into the service manager's store: packets that come while no process is there wait in them. FDPOLL=0, because PID 1 closes stored
+ * sockets that show an error, and these show an overrun so. */
+static int open_queue(Queue *q, size_t number, int inherited) {
+        char state[64];
+        int r = queue_open(q, number, inherited);
 
         if (r < 0 || inherited >= 0)
                 return r;
-        r = sd_pid_notify_with_fds(0, 0, "FDSTORE=1\nFDNAME=queue\nFDPOLL=0", &d->queue.fd, 1);
-        return r < 0 ? log_error_errno(r, "Cannot store the queue's socket") : 0;
+        (void) snprintf(state, sizeof(state), "FDSTORE=1\nFDNAME=" QUEUE_NAME "%zu\nFDPOLL=0", number);
+        r = sd_pid_notify_with_fds(0, 0, state, &q->fd, 1);
+        return r < 0 ? log_error_errno(r, "Cannot store a queue's socket") : 0;
+}
+
+static int prepare(Datapath *d) {
+        int inherited[QUEUE_SOCKETS] = { -1, -1, -1, -1 };
+        int r = take_descriptors(d, inherited);
+
+        if (r >= 0)
+                r = datapath_init(d);
+        if (r >= 0)
+                r = open_control(d);
+        if (r >= 0)
+                r = notify_open(&d->notify);
+        for (size_t i = 0; r >= 0 && i < QUEUE_SOCKETS; i++)
+                r = open_queue(&d->queues[i], i, inherited[i]);
+        return r < 0 ? r : verdicts_init(&d->own_verdicts, d->queues);
 }
 
 static int run(void) {
         _cleanup_(datapath_done) Datapath d = DATAPATH_INIT;
-        int inherited = -1, r;
+        int r = prepare(&d);
 
-        r = take_descriptors(&d, &inherited);
-        if (r >= 0)
-                r = datapath_init(&d);
-        if (r >= 0)
-                r = open_control(&d);
-        if (r >= 0)
-                r = notify_open(&d.notify);
-        if (r >= 0)
-                r = open_queue(&d, inherited);
-        if (r >= 0)
-                r = sandbox_enter();
         if (r < 0)
                 return r;
-        notify_send(&d.notify, "READY=1\nSTATUS=Answering handshakes");
-        return datapath_run(&d);
+        pthread_mutex_lock(&d.lock);
+        if (workers_start(&d) >= 0 && sandbox_enter() >= 0) {
+                notify_send(&d.notify, "READY=1\nSTATUS=Answering handshakes");
+                datapath_run(&d);
+        }
+        _exit(EXIT_FAILURE); /* without a look back: the threads still use what is in d */
 }
 
 int main(int argc, char **argv) {
         int r;
 
         log_setup("trireme-datapath");
+        mallopt(M_ARENA_MAX, 1); /* another one is made with mprotect(2), which the sandbox does not allow; and costs memory */
         r = parse_arguments(argc, argv);
         if (r > 0)
                 r = run();

@@ -34,10 +34,11 @@ static void filter_free(scmp_filter_ctx *filter) {
 
 static int sandbox_filter(void) {
         _cleanup_(filter_free) scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
-        int r = 0;
+        int r;
 
         if (!filter)
                 return -ENOMEM;
+        r = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1); /* for threads that run already, too */
         for (size_t i = 0; r >= 0 && i < ELEMENTSOF(allowed); i++)
                 r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, allowed[i], 0);
         if (r >= 0) /* memory, but none that can be executed */
