@@ -6,23 +6,24 @@
 #include "core/table.h"
 
 struct FlowTable {
-        Table *half_open[_FLOW_CLASS_MAX];
+        Table *half_open;      /* has room for all classes together */
+        uint32_t n_half_open[_FLOW_CLASS_MAX];
         Table *released;
 };
 
+static const uint32_t class_max[_FLOW_CLASS_MAX] = {
+        [FLOW_CLASS_LOCAL] = FLOW_LOCAL_MAX,
+        [FLOW_CLASS_KNOWN] = FLOW_KNOWN_MAX,
+        [FLOW_CLASS_UNKNOWN] = FLOW_UNKNOWN_MAX,
+};
+
 int flow_table_new(const uint8_t seed[static 16], FlowTable **ret) {
-        static const size_t capacity[_FLOW_CLASS_MAX] = {
-                [FLOW_CLASS_LOCAL] = FLOW_LOCAL_MAX,
-                [FLOW_CLASS_KNOWN] = FLOW_KNOWN_MAX,
-                [FLOW_CLASS_UNKNOWN] = FLOW_UNKNOWN_MAX,
-        };
         _cleanup_(flow_table_freep) FlowTable *t = calloc(1, sizeof(*t));
-        int r = 0;
+        int r;
 
         if (!t)
                 return -ENOMEM;
-        for (size_t i = 0; r >= 0 && i < _FLOW_CLASS_MAX; i++)
-                r = table_new(capacity[i], sizeof(FlowKey), sizeof(Flow), seed, &t->half_open[i]);
+        r = table_new(FLOW_LOCAL_MAX + FLOW_KNOWN_MAX + FLOW_UNKNOWN_MAX, sizeof(FlowKey), sizeof(Flow), seed, &t->half_open);
         if (r >= 0)
                 r = table_new(FLOW_RELEASED_MAX, sizeof(FlowKey), sizeof(Released), seed, &t->released);
         if (r < 0)
@@ -31,22 +32,14 @@ int flow_table_new(const uint8_t seed[static 16], FlowTable **ret) {
         return 0;
 }
 
-static void remove_half_open(Table *t, Flow *f) {
-        mac_key_free(f->syn_ack_key);
-        mac_key_free(f->ack_key);
-        table_remove(t, f);
-}
-
 FlowTable *flow_table_free(FlowTable *t) {
+        Flow *f;
+
         if (!t)
                 return NULL;
-        for (size_t i = 0; i < _FLOW_CLASS_MAX; i++) {
-                Flow *f;
-
-                while (t->half_open[i] && (f = table_first(t->half_open[i])))
-                        remove_half_open(t->half_open[i], f);
-                table_free(t->half_open[i]);
-        }
+        while (t->half_open && (f = table_first(t->half_open)))
+                flow_table_remove(t, f);
+        table_free(t->half_open);
         table_free(t->released);
         free(t);
         return NULL;
@@ -63,27 +56,20 @@ FlowKey flow_key(const Endpoints *e, FlowRole role) {
 }
 
 Flow *flow_table_get(FlowTable *t, const FlowKey *key, usec_t now) {
-        for (size_t i = 0; i < _FLOW_CLASS_MAX; i++) {
-                Flow *f = table_get(t->half_open[i], key);
+        Flow *f = table_get(t->half_open, key);
 
-                if (f)
-                        return f->expires_usec > now ? f : NULL;
-        }
-        return NULL;
+        return f && f->expires_usec > now ? f : NULL;
 }
 
 Flow *flow_table_add(FlowTable *t, const FlowKey *key, FlowClass class, usec_t now) {
-        Flow *f;
+        Flow *f = table_get(t->half_open, key);
 
-        /* One whose time is over may still be there: the sweep comes only now and then. */
-        for (size_t i = 0; i < _FLOW_CLASS_MAX; i++) {
-                f = table_get(t->half_open[i], key);
-                if (f)
-                        remove_half_open(t->half_open[i], f);
-        }
-        f = table_add(t->half_open[class], key);
-        if (!f)
+        if (f) /* its time is over: the sweep comes only now and then */
+                flow_table_remove(t, f);
+        if (t->n_half_open[class] == class_max[class])
                 return NULL;
+        f = table_add(t->half_open, key);
+        t->n_half_open[class]++;
         f->class = class;
         f->expires_usec = now + FLOW_HALF_OPEN_USEC;
         return f;
@@ -91,21 +77,20 @@ Flow *flow_table_add(FlowTable *t, const FlowKey *key, FlowClass class, usec_t n
 
 void flow_table_renew(FlowTable *t, Flow *flow, usec_t now) {
         flow->expires_usec = now + FLOW_HALF_OPEN_USEC;
-        table_touch(t->half_open[flow->class], flow);
+        table_touch(t->half_open, flow);
 }
 
 void flow_table_remove(FlowTable *t, Flow *flow) {
-        remove_half_open(t->half_open[flow->class], flow);
+        mac_key_free(flow->syn_ack_key);
+        mac_key_free(flow->ack_key);
+        t->n_half_open[flow->class]--;
+        table_remove(t->half_open, flow);
 }
 
 Flow *flow_table_expired(FlowTable *t, usec_t now) {
-        for (size_t i = 0; i < _FLOW_CLASS_MAX; i++) {
-                Flow *f = table_first(t->half_open[i]);
+        Flow *f = table_first(t->half_open);
 
-                if (f && f->expires_usec <= now)
-                        return f;
-        }
-        return NULL;
+        return f && f->expires_usec <= now ? f : NULL;
 }
 
 Released *flow_table_get_released(FlowTable *t, const FlowKey *key, usec_t now) {
@@ -114,15 +99,24 @@ Released *flow_table_get_released(FlowTable *t, const FlowKey *key, usec_t now) 
         return r && r->expires_usec > now ? r : NULL;
 }
 
+/* Two go for each that comes, so that memory is used anew before more of it is touched. */
+static void released_sweep(FlowTable *t, usec_t now) {
+        for (size_t i = 0; i < 2; i++) {
+                Released *r = table_first(t->released);
+
+                if (r && r->expires_usec <= now)
+                        table_remove(t->released, r);
+        }
+}
+
 Released *flow_table_release(FlowTable *t, const FlowKey *key, Flow *flow, usec_t now) {
         Released *r;
 
         flow_table_forget_released(t, key);
-        r = table_add(t->released, key);
-        if (!r) {
+        released_sweep(t, now);
+        if (table_count(t->released) == FLOW_RELEASED_MAX)
                 table_remove(t->released, table_first(t->released));
-                r = table_add(t->released, key);
-        }
+        r = table_add(t->released, key);
         r->expires_usec = now + FLOW_RELEASED_USEC;
         r->client_isn = flow->endpoints.client_isn;
         r->server_isn = flow->endpoints.server_isn;
@@ -141,9 +135,5 @@ void flow_table_forget_released(FlowTable *t, const FlowKey *key) {
 }
 
 uint32_t flow_table_count(const FlowTable *t) {
-        size_t n = 0;
-
-        for (size_t i = 0; i < _FLOW_CLASS_MAX; i++)
-                n += table_count(t->half_open[i]);
-        return (uint32_t) n;
+        return (uint32_t) table_count(t->half_open);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* Chained hashing over one array of nodes; links are node numbers plus one, so that zeroed memory is an empty table and untouched nodes cost nothing. */
+/* Chained hashing over one array of nodes; links are node numbers plus one, so that zeroed memory is an empty table and untouched nodes cost nothing. The key
+ * stands beside the links, where a look-up finds it in the same cache line. */
 
 #include <errno.h>
 
@@ -9,12 +10,12 @@
 typedef struct Node {
         uint32_t chain;        /* next in the bucket, or in the list of free nodes */
         uint32_t older, newer;
-        uint32_t bucket;
-        max_align_t data[];    /* value, then key */
+        uint32_t hash;
+        max_align_t data[];    /* key, then value, which is all zero while the node is free */
 } Node;
 
 struct Table {
-        size_t capacity, key_size, value_size, key_offset, node_size;
+        size_t capacity, key_size, value_size, value_offset, node_size;
         size_t count, n_touched; /* nodes in use; nodes that were ever in use */
         uint32_t free, oldest, newest;
         uint32_t bucket_mask;
@@ -39,8 +40,8 @@ int table_new(size_t capacity, size_t key_size, size_t value_size, const uint8_t
         t->capacity = capacity;
         t->key_size = key_size;
         t->value_size = value_size;
-        t->key_offset = round_up(value_size);
-        t->node_size = sizeof(Node) + t->key_offset + round_up(key_size);
+        t->value_offset = round_up(key_size);
+        t->node_size = sizeof(Node) + t->value_offset + round_up(value_size);
         t->bucket_mask = n_buckets - 1;
         memcpy(t->seed, seed, sizeof(t->seed));
         t->buckets = calloc(n_buckets, sizeof(*t->buckets));
@@ -70,22 +71,24 @@ static uint32_t link_of(const Table *t, const Node *n) {
         return (uint32_t) ((size_t) ((const uint8_t *) n - t->nodes) / t->node_size) + 1;
 }
 
-static Node *node_of(const void *value) {
-        return (Node *) ((uint8_t *) value - offsetof(Node, data));
+static Node *node_of(const Table *t, const void *value) {
+        return (Node *) ((uint8_t *) value - t->value_offset - offsetof(Node, data));
 }
 
-static uint8_t *node_key(const Table *t, const Node *n) {
-        return (uint8_t *) n->data + t->key_offset;
+static void *node_value(const Table *t, Node *n) {
+        return n ? (uint8_t *) n->data + t->value_offset : NULL;
 }
 
-static uint32_t bucket_of(const Table *t, const void *key) {
-        return (uint32_t) siphash24(key, t->key_size, t->seed) & t->bucket_mask;
+static uint32_t hash_of(const Table *t, const void *key) {
+        return (uint32_t) siphash24(key, t->key_size, t->seed);
 }
 
 void *table_get(const Table *t, const void *key) {
-        for (Node *n = node_at(t, t->buckets[bucket_of(t, key)]); n; n = node_at(t, n->chain))
-                if (memcmp(node_key(t, n), key, t->key_size) == 0)
-                        return n->data;
+        uint32_t hash = hash_of(t, key);
+
+        for (Node *n = node_at(t, t->buckets[hash & t->bucket_mask]); n; n = node_at(t, n->chain))
+                if (n->hash == hash && memcmp(n->data, key, t->key_size) == 0)
+                        return node_value(t, n);
         return NULL;
 }
 
@@ -112,6 +115,7 @@ static void order_remove(Table *t, Node *n) {
 
 void *table_add(Table *t, const void *key) {
         Node *n = node_at(t, t->free);
+        uint32_t *bucket;
 
         if (n)
                 t->free = n->chain;
@@ -120,50 +124,46 @@ void *table_add(Table *t, const void *key) {
         else
                 return NULL;
         t->count++;
-        memset(n->data, 0, t->value_size);
-        memcpy(node_key(t, n), key, t->key_size);
-        n->bucket = bucket_of(t, key);
-        n->chain = t->buckets[n->bucket];
-        t->buckets[n->bucket] = link_of(t, n);
+        memcpy(n->data, key, t->key_size);
+        n->hash = hash_of(t, key);
+        bucket = &t->buckets[n->hash & t->bucket_mask];
+        n->chain = *bucket;
+        *bucket = link_of(t, n);
         order_append(t, n);
-        return n->data;
+        return node_value(t, n);
 }
 
 void table_remove(Table *t, void *value) {
-        Node *n = node_of(value);
-        uint32_t *at = &t->buckets[n->bucket];
+        Node *n = node_of(t, value);
+        uint32_t *at = &t->buckets[n->hash & t->bucket_mask];
 
         while (node_at(t, *at) != n)
                 at = &node_at(t, *at)->chain;
         *at = n->chain;
         order_remove(t, n);
-        explicit_bzero(n->data, t->value_size);
+        explicit_bzero(value, t->value_size);
         n->chain = t->free;
         t->free = link_of(t, n);
         t->count--;
 }
 
 void table_touch(Table *t, void *value) {
-        Node *n = node_of(value);
+        Node *n = node_of(t, value);
 
         order_remove(t, n);
         order_append(t, n);
 }
 
-static void *node_value(Node *n) {
-        return n ? n->data : NULL;
-}
-
 void *table_first(const Table *t) {
-        return node_value(node_at(t, t->oldest));
+        return node_value(t, node_at(t, t->oldest));
 }
 
 void *table_next(const Table *t, const void *value) {
-        return node_value(node_at(t, node_of(value)->newer));
+        return node_value(t, node_at(t, node_of(t, value)->newer));
 }
 
 const void *table_key(const Table *t, const void *value) {
-        return node_key(t, node_of(value));
+        return node_of(t, value)->data;
 }
 
 size_t table_count(const Table *t) {
