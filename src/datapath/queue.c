@@ -51,13 +51,16 @@ static int queue_bind(int fd, uint16_t queue, uint32_t seq) {
 static int queue_new_socket(size_t number) {
         _cleanup_close_ int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
         const struct sockaddr_nl any = { .nl_family = AF_NETLINK };
-        const int size = QUEUE_SOCKET_BUFFER;
+        const int size = QUEUE_SOCKET_BUFFER, send_size = 2 * QUEUE_VERDICTS_SIZE;
         int r;
 
         if (fd < 0 || bind(fd, (const struct sockaddr *) &any, sizeof(any)) < 0)
                 return log_error_errno(errno, "Cannot open a netfilter socket");
         if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0)
                 log_warning_errno(errno, "Cannot enlarge the queue's buffer");
+        /* One datagram may be as long as this and no longer, and what the kernel does not take stays in the queue for ever. */
+        if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &send_size, sizeof(send_size)) < 0)
+                return log_error_errno(errno, "Cannot enlarge the buffer of verdicts");
         r = queue_bind(fd, (uint16_t) (QUEUE_HANDSHAKE_FIRST + number), 1);
         if (r >= 0 && number == 0)
                 r = queue_bind(fd, QUEUE_RECORD, 3);
