@@ -144,7 +144,9 @@ int main(void) {
         char id[ID_SIZE + 1];
 
         e = cgroup ? find_container(cgroup, id) : NULL;
-        if (!e) /* not a container */
-                return EXIT_SUCCESS;
+        if (!e) { /* told, so that rules can ask for what is none */
+                printf("engine=none\n");
+                return fflush(stdout) != 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+        }
         return run(e, id) < 0 || fflush(stdout) != 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -95,7 +95,7 @@ class Containers(unittest.TestCase):
     def test_a_unit_that_is_no_container_asks_nobody(self):
         for cgroup in ("/system.slice/nginx.service", "/system.slice/docker-0123.scope", "/system.slice/docker-%sff.scope" % ID, ""):
             (status, out, _), asked = self.ask(self.answer(), cgroup)
-            self.assertEqual((status, out, asked), (0, "", []))
+            self.assertEqual((status, out, asked), (0, "engine=none\n", []))
 
     def test_an_engine_that_does_not_answer_well_is_a_failure(self):
         for answer in (b"", b"HTTP/1.0 404 Not Found\r\n\r\n{}", b"HTTP/1.0 200 OK\r\n\r\nnot json", b"garbage", b"HTTP/1.0 200 OK\r\n\r\n" + b"x" * (2 << 20)):

@@ -102,7 +102,7 @@ static void print_unit(json_t *p) {
         static const struct { const char *title, *key; } fields[] = {
                 { "Labels", "Labels" }, { "Mode", "Mode" }, { "State", "State" }, { "Reason", "Reason" }, { "CGroup", "ControlGroup" },
                 { "Policy", "Policy" }, { "Accept", "Accept" }, { "Connect", "Connect" }, { "AcceptFrom", "AcceptFrom" }, { "ConnectTo", "ConnectTo" },
-                { "Files", "Files" },
+                { "Plug-ins", "PlugInFaults" }, { "Files", "Files" },
         };
         json_t *tag;
         size_t i;

@@ -5,6 +5,7 @@
 
 #include "enforcer/bus.h"
 #include "enforcer/describe.h"
+#include "enforcer/identity.h"
 
 int bus_unit_find(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret_found, sd_bus_error *error) {
         _cleanup_free_ char *name = NULL;
@@ -99,7 +100,7 @@ GETTER(get_index) {
         return sd_bus_message_append(reply, "u", ((const Unit *) userdata)->index);
 }
 
-static int append_rule(const char *text, void *userdata) {
+static int append_text(const char *text, void *userdata) {
         return sd_bus_message_append(userdata, "s", text);
 }
 
@@ -107,7 +108,7 @@ static int append_rules(sd_bus_message *reply, const Unit *u, bool connect) {
         int r = sd_bus_message_open_container(reply, 'a', "s");
 
         if (r >= 0 && u->policy)
-                r = describe_rules(u->policy, connect, append_rule, reply);
+                r = describe_rules(u->policy, connect, append_text, reply);
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
@@ -160,6 +161,14 @@ GETTER(get_tags) {
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
+GETTER(get_plugin_faults) {
+        int r = sd_bus_message_open_container(reply, 'a', "s");
+
+        if (r >= 0)
+                r = identity_faults(userdata, append_text, reply);
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
 GETTER(get_files) {
         const Unit *u = userdata;
         int r = sd_bus_message_open_container(reply, 'a', "s");
@@ -194,6 +203,7 @@ const sd_bus_vtable bus_unit_vtable[] = {
         SD_BUS_PROPERTY("AcceptFrom", "as", get_accept_from, 0, 0),
         SD_BUS_PROPERTY("ConnectTo", "as", get_connect_to, 0, 0),
         SD_BUS_PROPERTY("Tags", "a(sss)", get_tags, 0, 0),
+        SD_BUS_PROPERTY("PlugInFaults", "as", get_plugin_faults, 0, 0),
         SD_BUS_PROPERTY("Files", "as", get_files, 0, 0),
         SD_BUS_VTABLE_END,
 };

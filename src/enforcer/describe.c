@@ -109,7 +109,7 @@ int describe_rules(const UnitPolicy *p, bool connect, describe_text_t done, void
         return r >= 0 && side.same_label ? done("same-label", userdata) : r;
 }
 
-static int fill_rule(const char *text, void *userdata) {
+static int fill_text(const char *text, void *userdata) {
         return append_text(userdata, strdup(text));
 }
 
@@ -128,9 +128,9 @@ static int fill_policy(json_t *o, const UnitPolicy *p) {
         if (r >= 0)
                 r = fill_labels(json_object_get(o, "tags"), &p->tags);
         if (r >= 0)
-                r = describe_rules(p, false, fill_rule, json_object_get(o, "accept"));
+                r = describe_rules(p, false, fill_text, json_object_get(o, "accept"));
         if (r >= 0)
-                r = describe_rules(p, true, fill_rule, json_object_get(o, "connect"));
+                r = describe_rules(p, true, fill_text, json_object_get(o, "connect"));
         if (r >= 0)
                 r = fill_acl(json_object_get(o, "accept_from"), &p->accept_from);
         if (r >= 0)
@@ -141,12 +141,12 @@ static int fill_policy(json_t *o, const UnitPolicy *p) {
 }
 
 static json_t *unit_to_json(const Unit *u) {
-        json_t *o = json_pack("{s:s s:[] s:s s:s s:s s:s s:s s:s s:I s:i s:[] s:[] s:[] s:[] s:[] s:[]}", "unit", u->name, "labels", "mode", unit_mode_in_force(u),
+        json_t *o = json_pack("{s:s s:[] s:s s:s s:s s:s s:s s:s s:I s:i s:[] s:[] s:[] s:[] s:[] s:[] s:[]}", "unit", u->name, "labels", "mode", unit_mode_in_force(u),
                               "state", unit_state_to_string(u->state), "reason", u->reason_text ?: "", "cgroup", u->info.cgroup, "object", u->path,
                               "policy", u->policy && u->policy->name ? u->policy->name : "",
-                              "cgroup_id", (json_int_t) u->info.cgroup_id, "index", (int) u->index, "tags", "accept", "connect", "accept_from", "connect_to", "files");
+                              "cgroup_id", (json_int_t) u->info.cgroup_id, "index", (int) u->index, "tags", "accept", "connect", "accept_from", "connect_to", "files", "plugin_faults");
 
-        if (o && u->policy && fill_policy(o, u->policy) < 0) {
+        if (o && ((u->policy && fill_policy(o, u->policy) < 0) || identity_faults(u, fill_text, json_object_get(o, "plugin_faults")) < 0)) {
                 json_decref(o);
                 return NULL;
         }

@@ -50,6 +50,12 @@ int helper_request(Manager *m, HelperType type, const char *unit, uint64_t usec,
         return helper_send(m, &request, sizeof(request), type, answer, userdata);
 }
 
+int helper_open_library(Manager *m, const HelperLibrary *library, link_answer_t answer, void *userdata) {
+        HelperLibrary request = *library;
+
+        return helper_send(m, &request, sizeof(request), HELPER_OPEN_LIBRARY, answer, userdata);
+}
+
 int helper_run_plugin(Manager *m, const HelperPlugin *plugin, link_answer_t answer, void *userdata) {
         HelperPlugin request = *plugin;
 

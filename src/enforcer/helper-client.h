@@ -21,6 +21,7 @@ void helper_send_config(Manager *m); /* options and networks */
 void helper_list_units(Manager *m);  /* evaluates each that comes, then enforce_listed() */
 _must_use_ int helper_request(Manager *m, HelperType type, const char *unit, uint64_t usec, link_answer_t answer, void *userdata);
 
+_must_use_ int helper_open_library(Manager *m, const HelperLibrary *library, link_answer_t answer, void *userdata);
 _must_use_ int helper_run_plugin(Manager *m, const HelperPlugin *plugin, link_answer_t answer, void *userdata);
 
 /* For requests whose refusal can only be logged; userdata is a static string that names them. */

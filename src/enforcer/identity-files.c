@@ -62,8 +62,9 @@ static void facts_clear_program(FileFacts *f) {
         free(f->needed);
         free(f->interpreter);
         free(f->argument);
+        free(f->run_path);
         f->needed = NULL;
-        f->interpreter = f->argument = NULL;
+        f->interpreter = f->argument = f->run_path = NULL;
         f->n_needed = 0;
         f->has_program = false;
 }
@@ -132,8 +133,9 @@ static int facts_take_program(FileFacts *f, const ProgramInfo *p) {
                 return -EBADMSG;
         f->interpreter = strndup(p->interpreter, sizeof(p->interpreter));
         f->argument = strndup(p->argument, sizeof(p->argument));
+        f->run_path = strndup(p->run_path, sizeof(p->run_path));
         f->needed = calloc(p->n_needed + 1, sizeof(*f->needed));
-        if (!f->interpreter || !f->argument || !f->needed)
+        if (!f->interpreter || !f->argument || !f->run_path || !f->needed)
                 return -ENOMEM;
         for (; f->n_needed < p->n_needed; f->n_needed++) {
                 f->needed[f->n_needed] = strndup(p->needed[f->n_needed], sizeof(p->needed[0]));
@@ -141,6 +143,7 @@ static int facts_take_program(FileFacts *f, const ProgramInfo *p) {
                         return -ENOMEM;
         }
         f->kind = p->kind <= PROGRAM_SCRIPT ? (ProgramKind) p->kind : PROGRAM_OTHER;
+        f->flags = p->flags;
         f->has_program = true;
         return 0;
 }
@@ -160,7 +163,7 @@ static void on_program(const InspectHeader *data, int result, void *userdata) {
 /* ---- questions ---- */
 
 static int ask(Entry *e, InspectType type, int fd, inspect_answer_t answer, bool *asked) {
-        int r = inspector_ask(e->files->inspector, type, fd, answer, e);
+        int r = inspector_ask(e->files->inspector, type, "", fd, answer, e);
 
         if (r < 0)
                 return r;
@@ -236,4 +239,8 @@ const FileFacts *identity_files_get(const IdentityFiles *f, const FileKey *key) 
         const Entry *e = entry_find(f, key);
 
         return e ? &e->facts : NULL;
+}
+
+Inspector *identity_files_inspector(const IdentityFiles *f) {
+        return f->inspector;
 }

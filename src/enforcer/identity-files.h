@@ -11,6 +11,7 @@
 
 #include <systemd/sd-event.h>
 
+#include "enforcer/identity-inspect.h"
 #include "ipc/inspect-protocol.h"
 #include "util/macro.h"
 
@@ -30,7 +31,8 @@ typedef struct FileFacts {
         char sha256[65];           /* lower case; empty: not known (yet) */
         bool has_program;
         ProgramKind kind;
-        char *interpreter, *argument;
+        uint32_t flags;            /* ProgramFlags */
+        char *interpreter, *argument, *run_path;
         char **needed;
         size_t n_needed;
 } FileFacts;
@@ -47,3 +49,4 @@ DEFINE_CLEANUP(IdentityFiles *, identity_files_free);
 /* Begins to find out what is not known yet of the file behind fd. */
 _must_use_ int identity_files_look(IdentityFiles *f, int fd, const FileKey *key);
 const FileFacts *identity_files_get(const IdentityFiles *f, const FileKey *key); /* NULL: never looked at, or forgotten. Until the next look */
+Inspector *identity_files_inspector(const IdentityFiles *f); /* borrowed */

@@ -12,7 +12,7 @@
 typedef struct Question {
         struct Question *next;
         Inspector *inspector;
-        InspectType type;
+        InspectRequest request;
         int fd;
         unsigned n_tries;
         bool asked;
@@ -45,17 +45,27 @@ static void question_finish(Question *q, int result) {
         free(q);
 }
 
-static size_t data_size(InspectType question) {
-        return question == INSPECT_HASH ? sizeof(InspectHashed) : sizeof(InspectProgramInfo);
+typedef struct Shape {
+        InspectType type;
+        size_t size;
+} Shape;
+
+/* What the data of an answer looks like. */
+static Shape shape_of(InspectType question) {
+        switch (question) {
+        case INSPECT_HASH: return (Shape) { INSPECT_HASHED, sizeof(InspectHashed) };
+        case INSPECT_LIBRARY: return (Shape) { INSPECT_LIBRARY_PATH, sizeof(InspectLibraryPath) };
+        default: return (Shape) { INSPECT_PROGRAM_INFO, sizeof(InspectProgramInfo) };
+        }
 }
 
 static void on_answer(Link *l, const LinkMessage *msg, int result, void *userdata) {
         Question *q = userdata;
 
         if (msg) {
-                uint32_t type = q->type == INSPECT_HASH ? INSPECT_HASHED : INSPECT_PROGRAM_INFO;
+                const Shape shape = shape_of(q->request.header.type);
 
-                if (q->data || msg->header->type != type || msg->len != data_size(q->type))
+                if (q->data || msg->header->type != shape.type || msg->len != shape.size)
                         return;
                 q->data = malloc(msg->len);
                 if (q->data)
@@ -72,12 +82,11 @@ static void on_answer(Link *l, const LinkMessage *msg, int result, void *userdat
 }
 
 static int question_ask(Question *q) {
-        InspectHeader h = { .type = q->type };
         int r;
 
         if (!link_is_connected(q->inspector->link))
                 return 0; /* later */
-        r = link_request(q->inspector->link, &h, sizeof(h), q->fd, on_answer, q);
+        r = link_request(q->inspector->link, &q->request, sizeof(q->request), q->fd, on_answer, q);
         if (r < 0)
                 return r;
         q->asked = true;
@@ -131,16 +140,19 @@ Inspector *inspector_free(Inspector *i) {
         return NULL;
 }
 
-int inspector_ask(Inspector *i, InspectType type, int fd, inspect_answer_t answer, void *userdata) {
+int inspector_ask(Inspector *i, InspectType type, const char *name, int fd, inspect_answer_t answer, void *userdata) {
         Question *q;
         int r;
 
         if (i->n_questions >= INSPECT_WAITING_MAX)
                 return -ENOBUFS;
+        if (strlen(name) >= PROGRAM_NAME_MAX)
+                return -ENAMETOOLONG;
         q = calloc(1, sizeof(*q));
         if (!q)
                 return -ENOMEM;
-        *q = (Question) { .inspector = i, .type = type, .answer = answer, .userdata = userdata };
+        *q = (Question) { .inspector = i, .request.header.type = type, .answer = answer, .userdata = userdata };
+        strcpy(q->request.name, name);
         q->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
         if (q->fd < 0) {
                 r = -errno;

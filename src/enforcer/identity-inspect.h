@@ -19,5 +19,5 @@ DEFINE_CLEANUP(Inspector *, inspector_free);
 
 /* Called once: with the data, or NULL and why there is none. */
 typedef void (*inspect_answer_t)(const InspectHeader *data, int result, void *userdata);
-/* fd is duplicated. */
-_must_use_ int inspector_ask(Inspector *i, InspectType type, int fd, inspect_answer_t answer, void *userdata);
+/* name: of the library, "" where none is asked for. fd is duplicated. */
+_must_use_ int inspector_ask(Inspector *i, InspectType type, const char *name, int fd, inspect_answer_t answer, void *userdata);

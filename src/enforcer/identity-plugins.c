@@ -95,10 +95,18 @@ static int find_name(const Plugins *p, const char *name) {
         return -ENOENT;
 }
 
-static UnitPlugin *unit_plugin(UnitPlugins *u, const char *name) {
-        for (size_t i = 0; i < u->n; i++)
+static const UnitPlugin *unit_plugin_find(const UnitPlugins *u, const char *name) {
+        for (size_t i = 0; u && i < u->n; i++)
                 if (streq(u->plugins[i].name, name))
                         return &u->plugins[i];
+        return NULL;
+}
+
+static UnitPlugin *unit_plugin(UnitPlugins *u, const char *name) {
+        const UnitPlugin *found = unit_plugin_find(u, name);
+
+        if (found)
+                return &u->plugins[found - u->plugins];
         if (u->n >= PLUGINS_MAX)
                 return NULL;
         strcpy(u->plugins[u->n].name, name);
@@ -137,7 +145,7 @@ static void run_finish(Run *r) {
         TagSet tags = {};
         bool host = false;
 
-        if (result >= 0)
+        if (result >= 0 || r->n > PLUGIN_OUTPUT_MAX) /* of one that prints too much no more is read, and that is how it ends */
                 result = plugin_output_parse(r->name, r->output, r->n, &tags, &host, &fault);
         if (result < 0 && !fault)
                 fault = result == -ECANCELED ? "it failed or did not end in time" : strerror(-result);
@@ -311,21 +319,33 @@ void plugins_list(Manager *m) {
 
 int plugins_tags(const Manager *m, const UnitPlugins *p, TagSet *tags, uint16_t *families) {
         const Plugins *all = m->plugins;
-        bool whole = all->listed;
         int r = 0;
 
         for (size_t i = 0; r >= 0 && i < all->n; i++) {
-                const TagSet *found = all->host[i].known ? &all->host[i].tags : NULL;
+                const UnitPlugin *own = unit_plugin_find(p, all->names[i]);
 
-                for (size_t k = 0; !found && p && k < p->n; k++)
-                        if (streq(p->plugins[k].name, all->names[i]))
-                                found = &p->plugins[k].tags;
-                whole = whole && found;
-                if (found)
-                        r = tag_set_merge(tags, found);
+                if (all->host[i].known)
+                        r = tag_set_merge(tags, &all->host[i].tags);
+                else if (own)
+                        r = tag_set_merge(tags, &own->tags);
         }
-        /* Also when one is still running the others' tags are true; a token may carry only tags of families that it announces. */
-        if (whole)
+        if (all->listed)
                 *families |= TAG_FAMILY_BIT(TAG_FAMILY_PLUGIN);
+        return r;
+}
+
+int plugins_faults(const Manager *m, const UnitPlugins *p, plugin_fault_t done, void *userdata) {
+        const Plugins *all = m->plugins;
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < all->n; i++) {
+                const UnitPlugin *own = all->host[i].known ? NULL : unit_plugin_find(p, all->names[i]);
+                char text[512];
+
+                if (!own || !own->fault)
+                        continue;
+                (void) snprintf(text, sizeof(text), "%s: %s", own->name, own->fault);
+                r = done(text, userdata);
+        }
         return r;
 }

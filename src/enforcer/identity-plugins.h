@@ -30,5 +30,10 @@ typedef struct UnitPlugins {
 void unit_plugins_done(UnitPlugins *p);
 /* Runs them for a unit that is up, once in each of its lives. */
 void plugins_run(Manager *m, Unit *u);
-/* Adds what is known; the family is whole when each plug-in has ended. -E2BIG, -ENOMEM. */
+/* Adds what is known. The family is known as soon as it is known which plug-ins there are: which of them told something is judged name by name (policy/evaluate.c), so that
+ * one that fails or still runs takes nothing from the others. -E2BIG, -ENOMEM. */
 _must_use_ int plugins_tags(const Manager *m, const UnitPlugins *p, TagSet *tags, uint16_t *families);
+
+/* "PLUG-IN: why it told nothing of the unit" of each that failed. Passes on the first negative result. */
+typedef int (*plugin_fault_t)(const char *text, void *userdata);
+_must_use_ int plugins_faults(const Manager *m, const UnitPlugins *p, plugin_fault_t done, void *userdata);

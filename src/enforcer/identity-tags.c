@@ -9,7 +9,7 @@
 #include "enforcer/identity-names.h"
 
 #define BIT(f) TAG_FAMILY_BIT(TAG_FAMILY_##f)
-#define FILE_FAMILIES ((uint16_t) (BIT(EXE) | BIT(EXE_SHA256) | BIT(EXE_VERITY) | BIT(LIB)))
+#define FILE_FAMILIES ((uint16_t) (BIT(EXE) | BIT(EXE_SHA256) | BIT(EXE_VERITY)))
 #define FILES_MAX 2u
 #define DYNAMIC_UID_FIRST 61184u /* systemd's UIDS-GIDS.md */
 #define DYNAMIC_UID_LAST 65519u
@@ -50,19 +50,17 @@ static int add_name(Maker *k, TagFamily family, const char *name) {
 
 /* ---- files ---- */
 
-static uint16_t known_of_file(const IdentityFile *f, const FileFacts *facts) {
-        uint16_t families = BIT(EXE_VERITY);
+static uint16_t known_of_file(const IdentityFile *f) {
+        uint16_t families = f->verity_known ? BIT(EXE_VERITY) : 0;
 
         if (f->path_known && tag_value_is_valid(f->path, strlen(f->path)))
                 families |= BIT(EXE);
         if (f->sha256[0])
                 families |= BIT(EXE_SHA256);
-        if (facts && facts->has_program)
-                families |= BIT(LIB);
         return families;
 }
 
-static int add_file(Maker *k, const IdentityFile *f, const FileFacts *facts, uint16_t families) {
+static int add_file(Maker *k, const IdentityFile *f, uint16_t families) {
         int r = 0;
 
         if (families & BIT(EXE))
@@ -71,8 +69,6 @@ static int add_file(Maker *k, const IdentityFile *f, const FileFacts *facts, uin
                 r = add(k, TAG_FAMILY_EXE_SHA256, f->sha256);
         if (r >= 0 && families & BIT(EXE_VERITY) && f->verity[0])
                 r = add(k, TAG_FAMILY_EXE_VERITY, f->verity);
-        for (size_t i = 0; r >= 0 && families & BIT(LIB) && i < facts->n_needed; i++)
-                r = add(k, TAG_FAMILY_LIB, facts->needed[i]);
         return r;
 }
 
@@ -113,7 +109,7 @@ static bool runs_script(const FileFacts *script, const IdentityFile *process) {
 
 static int add_files(Maker *k, const IdentityFacts *facts) {
         const IdentityFile *files[FILES_MAX];
-        const FileFacts *contents[FILES_MAX], *start;
+        const FileFacts *start;
         uint16_t families = FILE_FAMILIES;
         size_t n = 0;
         int r = 0;
@@ -123,15 +119,25 @@ static int add_files(Maker *k, const IdentityFacts *facts) {
                 files[n++] = &facts->process;
         if (facts->start.known && (!facts->process.known || runs_script(start, &facts->process)))
                 files[n++] = &facts->start;
-        for (size_t i = 0; i < n; i++) {
-                contents[i] = identity_files_get(k->manager->identity_files, &files[i]->key);
-                families &= known_of_file(files[i], contents[i]);
-        }
+        for (size_t i = 0; i < n; i++)
+                families &= known_of_file(files[i]);
         if (n == 0)
                 return 0;
         k->families |= families;
         for (size_t i = 0; r >= 0 && i < n; i++)
-                r = add_file(k, files[i], contents[i], families);
+                r = add_file(k, files[i], families);
+        return r;
+}
+
+static int add_libraries(Maker *k, const Libraries *l) {
+        int r = 0;
+
+        k->families |= BIT(LIB);
+        for (size_t i = 0; r >= 0 && i < libraries_count(l); i++) {
+                r = add(k, TAG_FAMILY_LIB, libraries_name(l, i));
+                if (r >= 0)
+                        r = add(k, TAG_FAMILY_LIB, libraries_path(l, i));
+        }
         return r;
 }
 
@@ -292,7 +298,7 @@ int identity_uid_of_slice(const char *unit, uint32_t *ret) {
         return 0;
 }
 
-int identity_tags_make(Manager *m, const HelperUnit *info, const IdentityFacts *facts, TagSet *ret, uint16_t *ret_families) {
+int identity_tags_make(Manager *m, const HelperUnit *info, const IdentityFacts *facts, const Libraries *libraries, TagSet *ret, uint16_t *ret_families) {
         Maker k = { .manager = m, .now_usec = clock_boottime_usec() };
         uint32_t uid;
         int r = 0;
@@ -301,6 +307,8 @@ int identity_tags_make(Manager *m, const HelperUnit *info, const IdentityFacts *
                 r = add_person(&k, uid);
         if (r >= 0 && facts)
                 r = add_files(&k, facts);
+        if (r >= 0 && libraries)
+                r = add_libraries(&k, libraries);
         if (r >= 0 && facts && facts->has_credentials)
                 r = add_credentials(&k, info, &facts->credentials);
         if (r < 0) {

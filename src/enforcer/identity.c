@@ -23,6 +23,8 @@ struct Identity {
         usec_t delay_usec;
         bool asking, again;
         IdentityFacts facts;
+        Libraries *libraries;         /* of the file that is executed, or being found */
+        Libraries *former;            /* of the same file before, until the others are found: what a start begins with must not be unknown for a moment in between */
         UnitPlugins plugins;
 };
 
@@ -48,17 +50,20 @@ bool identity_can_ask(const HelperUnit *info) {
         return dot && (streq(dot, ".service") || streq(dot, ".scope"));
 }
 
-/* fsverity.rst: the measurement of a file without it is ENODATA, of a file system without it ENOTTY or EOPNOTSUPP. */
-static void measure_verity(int fd, char ret[static IDENTITY_VERITY_MAX]) {
+/* False: could not be asked. fsverity.rst: the measurement of a file without it is ENODATA, of a file system or a kernel without it ENOTTY or EOPNOTSUPP. */
+static bool measure_verity(int fd, char ret[static IDENTITY_VERITY_MAX]) {
         union { struct fsverity_digest head; uint8_t space[sizeof(struct fsverity_digest) + 64]; } d = { .head.digest_size = 64 };
         size_t n;
 
         ret[0] = '\0';
-        if (ioctl(fd, FS_IOC_MEASURE_VERITY, &d) < 0 || d.head.digest_size > 64)
-                return;
+        if (ioctl(fd, FS_IOC_MEASURE_VERITY, &d) < 0)
+                return errno == ENODATA || errno == ENOTTY || errno == EOPNOTSUPP;
+        if (d.head.digest_size > 64)
+                return false;
         n = (size_t) snprintf(ret, IDENTITY_VERITY_MAX, "%s:", d.head.digest_algorithm == FS_VERITY_HASH_ALG_SHA512 ? "sha512" : "sha256");
         for (size_t i = 0; i < d.head.digest_size; i++)
                 n += (size_t) snprintf(ret + n, IDENTITY_VERITY_MAX - n, "%02x", d.head.digest[i]);
+        return true;
 }
 
 static void take_executable(Query *q, const HelperExecutable *e, int fd) {
@@ -73,10 +78,11 @@ static void take_executable(Query *q, const HelperExecutable *e, int fd) {
         }
         f->known = true;
         f->pid = e->pid;
+        f->other_root = e->flags & HELPER_OTHER_ROOT;
         f->path_known = (e->flags & HELPER_PATH_IS_FILE) && memchr(e->path, '\0', sizeof(e->path));
         if (f->path_known)
                 strcpy(f->path, e->path);
-        measure_verity(fd, f->verity);
+        f->verity_known = measure_verity(fd, f->verity);
 }
 
 static bool credentials_valid(const HelperCredentials *c) {
@@ -203,6 +209,57 @@ static void file_take_hash(const Manager *m, IdentityFile *f) {
                 strcpy(f->sha256, facts->sha256);
 }
 
+/* ---- libraries ---- */
+
+static const IdentityFile *file_executed(const Identity *i) {
+        return i->facts.process.known ? &i->facts.process : i->facts.start.known ? &i->facts.start : NULL;
+}
+
+static void libraries_forget(Identity *i) {
+        i->libraries = libraries_free(i->libraries);
+        i->former = libraries_free(i->former);
+}
+
+static void on_libraries(Libraries *l, void *userdata) {
+        Identity *i = userdata;
+
+        i->former = libraries_free(i->former);
+        if (!i->unit->remnant)
+                enforce_identity_changed(i->manager, i->unit);
+}
+
+static void libraries_look(Identity *i) {
+        const IdentityFile *f = file_executed(i);
+        const FileFacts *facts = f ? identity_files_get(i->manager->identity_files, &f->key) : NULL;
+        LibrariesProgram program;
+        int r;
+
+        if (!f || (f->pid == 0 && f->other_root)) {
+                libraries_forget(i);
+                return;
+        }
+        if (i->libraries && (libraries_is_lost(i->libraries) || !libraries_is_of(i->libraries, f->pid, &f->key))) {
+                if (libraries_is_whole(i->libraries) && libraries_is_of(i->libraries, 0, &f->key)) {
+                        libraries_free(i->former);
+                        i->former = TAKE_PTR(i->libraries);
+                } else
+                        libraries_forget(i);
+        }
+        if (i->libraries || !facts || !facts->has_program || facts->kind != PROGRAM_ELF)
+                return;
+        program = (LibrariesProgram) { .unit = identity_unit_to_ask(&i->unit->info), .pid = f->pid, .path = f->path_known ? f->path : "", .facts = facts };
+        r = libraries_find(i->manager, &program, on_libraries, i, &i->libraries);
+        if (r < 0)
+                log_warning_errno(r, "Cannot look for the libraries of %s", i->unit->name);
+}
+
+/* NULL: not known. */
+static const Libraries *libraries_known(const Identity *i) {
+        const Libraries *l = i->former ?: i->libraries;
+
+        return l && libraries_is_whole(l) ? l : NULL;
+}
+
 static int identity_new(Manager *m, Unit *u, Identity **ret) {
         Identity *i = calloc(1, sizeof(*i));
         int r;
@@ -226,6 +283,7 @@ Identity *identity_free(Identity *i) {
                 return NULL;
         sd_event_source_disable_unref(i->timer);
         unit_plugins_done(&i->plugins);
+        libraries_forget(i);
         free(i);
         return NULL;
 }
@@ -259,6 +317,7 @@ int identity_set(Manager *m, Unit *u, const IdentityFacts *facts) {
                 file_take_hash(m, &fresh->start);
         }
         u->identity->facts = *fresh;
+        libraries_look(u->identity);
         if (is_new && identity_can_ask(&u->info)) {
                 look_later(u->identity);
                 plugins_run(m, u);
@@ -267,7 +326,7 @@ int identity_set(Manager *m, Unit *u, const IdentityFacts *facts) {
 }
 
 int identity_tags(Manager *m, const HelperUnit *info, const Identity *i, TagSet *ret, uint16_t *ret_families) {
-        int r = identity_tags_make(m, info, i ? &i->facts : NULL, ret, ret_families);
+        int r = identity_tags_make(m, info, i ? &i->facts : NULL, i ? libraries_known(i) : NULL, ret, ret_families);
 
         return r < 0 ? r : plugins_tags(m, i ? &i->plugins : NULL, ret, ret_families);
 }
@@ -285,8 +344,13 @@ void identity_file_ready(const FileFacts *facts, void *userdata) {
                         continue;
                 file_take_hash(m, &u->identity->facts.process);
                 file_take_hash(m, &u->identity->facts.start);
+                libraries_look(u->identity);
                 enforce_identity_changed(m, u);
         }
+}
+
+int identity_faults(const Unit *u, plugin_fault_t done, void *userdata) {
+        return u->identity ? plugins_faults(u->identity->manager, &u->identity->plugins, done, userdata) : 0;
 }
 
 const char *identity_origin(const Unit *u, const Tag *t) {

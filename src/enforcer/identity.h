@@ -6,6 +6,7 @@
  * in no tag and its family is not announced, so a rule that needs it does not hold. */
 
 #include "enforcer/identity-files.h"
+#include "enforcer/identity-libraries.h"
 #include "enforcer/identity-plugins.h"
 #include "enforcer/manager.h"
 
@@ -13,10 +14,12 @@
 
 typedef struct IdentityFile {
         bool known, path_known;
+        bool other_root;                     /* of the settings: below a RootDirectory= */
         uint32_t pid;                        /* 0: of the settings */
         FileKey key;
         char path[HELPER_PATH_MAX];
         char sha256[65];                     /* as last known of this file; empty: not known */
+        bool verity_known;
         char verity[IDENTITY_VERITY_MAX];    /* "sha256:HEX"; empty: not enabled */
 } IdentityFile;
 
@@ -45,4 +48,5 @@ _must_use_ int identity_tags(Manager *m, const HelperUnit *info, const Identity 
 void identity_event(Manager *m, Unit *u); /* the unit or its main process changed: look at once, and then more often for a while */
 void identity_file_ready(const FileFacts *facts, void *userdata); /* a file_ready_t; userdata: the Manager */
 
+_must_use_ int identity_faults(const Unit *u, plugin_fault_t done, void *userdata); /* what could not be found out of it, for people: plug-ins that failed */
 const char *identity_origin(const Unit *u, const Tag *t); /* where a system tag comes from, for people. Static */

@@ -157,7 +157,7 @@ static int load_identify(Load *l, const IdentityFacts *facts) {
         int r;
 
         l->result.identity = facts;
-        r = identity_tags_make(l->manager, &l->info, facts, &tags, &families);
+        r = identity_tags_make(l->manager, &l->info, facts, NULL, &tags, &families);
         if (r >= 0)
                 r = unit_policy_identify(l->result.policy, &tags, families);
         tag_set_done(&tags);

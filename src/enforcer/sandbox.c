@@ -3,6 +3,7 @@
 #include "enforcer/sandbox.h"
 
 #include <errno.h>
+#include <linux/fsverity.h>
 
 #include "util/sandbox.h"
 
@@ -18,6 +19,7 @@ static const SandboxRule rules[] = {
         SANDBOX_OPEN_TO_READ,
         SANDBOX_OPEN_EXACTLY(O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW), /* labels of runs */
         SANDBOX_OPEN_EXACTLY(O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW), /* what peers were judged for */
+        { SCMP_SYS(ioctl), 1, { SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffff, FS_IOC_MEASURE_VERITY) } }, /* asks the kernel for a digest of an open file */
         SANDBOX_SOCKET(AF_UNIX),
         SANDBOX_OWN_NAME,
         SANDBOX_PROTECT_MEMORY,

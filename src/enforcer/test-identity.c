@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "enforcer/identity-libraries.h"
 #include "enforcer/identity-names.h"
 #include "enforcer/identity-output.h"
 #include "enforcer/identity-tags.h"
@@ -107,12 +108,38 @@ static void root_is_known_by_name_and_number(void **state) {
         identity_names_free(n);
 }
 
+static void run_paths_are_read_as_the_loader_reads_them(void **state) {
+        static const struct {
+                const char *directories, *origin, *paths; /* paths: joined by spaces */
+                int result;
+        } cases[] = {
+                { "", "/opt/app", "", 0 }, { "/a", "", "/a/lib.so", 0 }, { "/a:/b", "", "/a/lib.so /b/lib.so", 0 }, { ":/a::", "", "/a/lib.so", 0 },
+                { "$ORIGIN", "/opt/app", "/opt/app/lib.so", 0 }, { "${ORIGIN}/../lib:/a", "/opt/app", "/opt/app/../lib/lib.so /a/lib.so", 0 },
+                { "$ORIGIN/lib", "", "", -EOPNOTSUPP }, { "$ORIGINAL/lib", "/opt", "", -EOPNOTSUPP }, { "$ORIGIN/$LIB", "/opt", "", -EOPNOTSUPP },
+                { "/usr/$LIB", "/opt", "", -EOPNOTSUPP }, { "lib", "/opt", "", -EOPNOTSUPP }, { "/a:../lib", "/opt", "/a/lib.so", -EOPNOTSUPP },
+                { "/1:/2:/3:/4:/5:/6:/7:/8:/9:/a:/b:/c:/d:/e:/f:/g:/h", "", NULL, -E2BIG },
+        };
+        static LibraryPaths p;
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                char text[512] = "";
+
+                p.n = 0;
+                assert_int_equal(library_paths_add(&p, cases[i].directories, cases[i].origin, "lib.so"), cases[i].result);
+                for (size_t k = 0; k < p.n && cases[i].paths; k++)
+                        sprintf(text + strlen(text), "%s%s", k > 0 ? " " : "", p.paths[k]);
+                if (cases[i].paths)
+                        assert_string_equal(text, cases[i].paths);
+        }
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(the_output_of_a_plug_in_is_read_whole_or_not_at_all),
                 cmocka_unit_test(a_plug_in_that_prints_too_much_is_not_read),
                 cmocka_unit_test(the_slice_of_a_user_names_the_user),
                 cmocka_unit_test(root_is_known_by_name_and_number),
+                cmocka_unit_test(run_paths_are_read_as_the_loader_reads_them),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

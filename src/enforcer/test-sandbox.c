@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
 #include <fcntl.h>
+#include <linux/fsverity.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -57,6 +60,30 @@ static void only_unix_sockets_can_be_made(void **state) {
                 assert_true(try_is_refused(sandbox_enter, open_socket, &families[i]));
 }
 
+static long measure_verity(const void *argument) {
+        struct fsverity_digest d = {};
+        int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+        long r = ioctl(fd, FS_IOC_MEASURE_VERITY, &d);
+
+        close(fd);
+        return r;
+}
+
+static long bytes_to_read(const void *argument) {
+        int flags = 0, fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+        long r = ioctl(fd, FIONREAD, &flags);
+
+        close(fd);
+        return r;
+}
+
+static void of_a_file_that_is_open_only_its_verity_digest_can_be_asked_for(void **state) {
+        int r = try_call(sandbox_enter, measure_verity, NULL);
+
+        assert_true(r == ENODATA || r == ENOTTY || r == EOPNOTSUPP || r == EOVERFLOW || r == ENOSYS); /* the file system's own answers */
+        assert_true(try_is_refused(sandbox_enter, bytes_to_read, NULL));
+}
+
 static void memory_cannot_be_made_executable(void **state) {
         const int executable = PROT_READ | PROT_EXEC, plain = PROT_READ | PROT_WRITE;
 
@@ -70,6 +97,7 @@ int main(void) {
                 cmocka_unit_test(no_program_identity_mount_module_or_other_process_is_within_reach),
                 cmocka_unit_test(files_are_opened_to_read_only),
                 cmocka_unit_test(only_unix_sockets_can_be_made),
+                cmocka_unit_test(of_a_file_that_is_open_only_its_verity_digest_can_be_asked_for),
                 cmocka_unit_test(memory_cannot_be_made_executable),
         };
 

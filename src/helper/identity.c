@@ -217,14 +217,11 @@ static int read_status(pid_t pid, HelperCredentials *c) {
         return has_uid && has_gid && has_groups ? 0 : -ESRCH;
 }
 
-static void read_label(pid_t pid, const char *name, char ret[static HELPER_NAME_MAX]) {
-        _cleanup_close_ int fd = -1;
-        char path[64], text[HELPER_NAME_MAX];
-        ssize_t n;
+static void read_label(int proc_fd, const char *name, char ret[static HELPER_NAME_MAX]) {
+        _cleanup_close_ int fd = openat(proc_fd, name, O_RDONLY | O_CLOEXEC);
+        char text[HELPER_NAME_MAX];
+        ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text));
 
-        (void) snprintf(path, sizeof(path), "/proc/%d/attr/%s", (int) pid, name);
-        fd = open(path, O_RDONLY | O_CLOEXEC);
-        n = fd < 0 ? -1 : read(fd, text, sizeof(text));
         if (n <= 0 || (size_t) n >= sizeof(text))
                 return;
         while (n > 0 && (!text[n - 1] || isspace((unsigned char) text[n - 1])))
@@ -233,10 +230,20 @@ static void read_label(pid_t pid, const char *name, char ret[static HELPER_NAME_
         ret[n] = '\0';
 }
 
+void identity_read_labels(int proc_fd, bool selinux, HelperCredentials *c) {
+        read_label(proc_fd, "attr/apparmor/current", c->apparmor);
+        if (selinux) /* else "current" is another module's */
+                read_label(proc_fd, "attr/current", c->selinux);
+}
+
 static void read_labels(pid_t pid, HelperCredentials *c) {
-        read_label(pid, "apparmor/current", c->apparmor);
-        if (access("/sys/fs/selinux/enforce", F_OK) >= 0)
-                read_label(pid, "current", c->selinux);
+        _cleanup_close_ int fd = -1;
+        char path[64];
+
+        (void) snprintf(path, sizeof(path), "/proc/%d", (int) pid);
+        fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (fd >= 0)
+                identity_read_labels(fd, access("/sys/fs/selinux/enforce", F_OK) >= 0, c);
 }
 
 static void settings_user(const UnitExec *exec, HelperCredentials *c) {
@@ -306,7 +313,7 @@ void identity_read(int cgroup_root_fd, const HelperUnit *unit, const UnitExec *e
         if (k < 0)
                 settings_credentials(exec, &ret->credentials);
         if (start_fd >= 0)
-                add_executable(ret, HELPER_PATH_IS_FILE, 0, exec->start, TAKE_FD(start_fd));
+                add_executable(ret, HELPER_PATH_IS_FILE | (exec->root_directory[0] ? HELPER_OTHER_ROOT : 0), 0, exec->start, TAKE_FD(start_fd));
 }
 
 void identity_done(Identity *identity) {

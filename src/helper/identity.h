@@ -15,4 +15,6 @@ typedef struct Identity {
 
 /* What cannot be found out is left out. */
 void identity_read(int cgroup_root_fd, const HelperUnit *unit, const UnitExec *exec, Identity *ret);
+/* Of the process whose directory of proc(5) it is; a label that is not there, or too long to be told whole, stays empty. */
+void identity_read_labels(int proc_fd, bool selinux, HelperCredentials *c);
 void identity_done(Identity *identity);

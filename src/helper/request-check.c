@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "helper/cgroup.h"
+#include "helper/library.h"
 #include "helper/plugin.h"
 #include "helper/table.h"
 #include "ipc/record.h"
@@ -109,6 +110,17 @@ static int check_plugin(const void *packet) {
         return unit_valid(p->unit, true) && memchr(p->name, '\0', sizeof(p->name)) && plugin_name_is_valid(p->name) ? 0 : -EINVAL;
 }
 
+static int check_library(const void *packet) {
+        const HelperLibrary *l = packet;
+
+        if (!unit_valid(l->unit, true) || l->pid > INT32_MAX || l->n_paths == 0 || l->n_paths > HELPER_LIBRARY_PATHS_MAX)
+                return -EINVAL;
+        for (size_t i = 0; i < l->n_paths; i++)
+                if (!memchr(l->paths[i], '\0', sizeof(l->paths[i])) || !library_path_is_valid(l->paths[i]))
+                        return -EINVAL;
+        return 0;
+}
+
 static int check_options(const void *packet) {
         const HelperOptions *o = packet;
         const TableOptions options = { .mark_mask = o->conntrack_mark_mask };
@@ -153,6 +165,7 @@ static const struct {
         [HELPER_RUN_PLUGIN] = { { "run-plugin", sizeof(HelperPlugin), 0, false }, check_plugin },
         [HELPER_GET_IDENTITY] = { { "get-identity", sizeof(HelperRequest), 0, true }, check_request },
         [HELPER_LIST_CGROUPS] = { { "list-cgroups", sizeof(HelperRequest), 0, false }, check_request },
+        [HELPER_OPEN_LIBRARY] = { { "open-library", sizeof(HelperLibrary), 0, true }, check_library },
         [HELPER_RECORD] = { { "record", sizeof(HelperRecord), 0, true }, check_record },
 };
 

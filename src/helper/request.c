@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "helper/cgroup.h"
+#include "helper/library.h"
 #include "helper/manager.h"
 #include "helper/plugin.h"
 #include "helper/request-async.h"
@@ -343,6 +344,17 @@ static int run_plugin(Manager *m, const void *request, int fd) {
         return later(request_run_plugin(m, request));
 }
 
+static int open_library(Manager *m, const void *request, int fd) {
+        HelperLibrary data = *(const HelperLibrary *) request;
+        _cleanup_close_ int file = library_open(&data, &data.n_paths);
+
+        if (file < 0)
+                return file;
+        data.header.type = HELPER_LIBRARY;
+        connection_send(m, &data, sizeof(data), &file, 1);
+        return 0;
+}
+
 static int get_identity(Manager *m, const void *request, int fd) {
         return later(request_get_identity(m, request));
 }
@@ -373,6 +385,7 @@ static int (*const handlers[_HELPER_TYPE_MAX])(Manager *m, const void *request, 
         [HELPER_RUN_PLUGIN] = run_plugin,
         [HELPER_GET_IDENTITY] = get_identity,
         [HELPER_LIST_CGROUPS] = list_cgroups,
+        [HELPER_OPEN_LIBRARY] = open_library,
         [HELPER_RECORD] = record,
 };
 

@@ -21,6 +21,7 @@ typedef union Packet {
         HelperOptions options;
         HelperRecord record;
         HelperPlugin plugin;
+        HelperLibrary library;
 } Packet;
 
 /* A good request of each type. */
@@ -69,6 +70,11 @@ static Packet good(uint32_t type) {
         case HELPER_RUN_PLUGIN:
                 strcpy(p.plugin.unit, "a.service");
                 strcpy(p.plugin.name, "dmi");
+                break;
+        case HELPER_OPEN_LIBRARY:
+                strcpy(p.library.unit, "a.service");
+                p.library.n_paths = 1;
+                strcpy(p.library.paths[0], "/lib/libc.so.6");
                 break;
         case HELPER_RECORD:
                 p.record.kind = HELPER_RECORD_FLOW;
@@ -151,6 +157,13 @@ static void bad_values_are_refused(void **state) {
         REFUSED(HELPER_SET_OPTIONS, p.options.conntrack_mark_mask = 0xffff);
         REFUSED(HELPER_SET_OPTIONS, p.options.conntrack_mark_mask = 0xffff0ff0);
         REFUSED(HELPER_SET_OPTIONS, p.options.deny_drop = 2);
+        REFUSED(HELPER_OPEN_LIBRARY, p.library.unit[0] = '\0');
+        REFUSED(HELPER_OPEN_LIBRARY, p.library.n_paths = 0);
+        REFUSED(HELPER_OPEN_LIBRARY, p.library.n_paths = 2);
+        REFUSED(HELPER_OPEN_LIBRARY, p.library.n_paths = HELPER_LIBRARY_PATHS_MAX + 1);
+        REFUSED(HELPER_OPEN_LIBRARY, p.library.pid = 1u << 31);
+        REFUSED(HELPER_OPEN_LIBRARY, strcpy(p.library.paths[0], "/etc/shadow"));
+        REFUSED(HELPER_OPEN_LIBRARY, memset(p.library.paths[0], 'a', sizeof(p.library.paths[0])));
         REFUSED(HELPER_RECORD, p.record.unit[0] = '\0');
         REFUSED(HELPER_RECORD, strcpy(p.record.text, "\x1b[31m"));
 }

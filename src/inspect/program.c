@@ -17,6 +17,24 @@
 #define OWN_BYTE_ORDER ELFDATA2MSB
 #endif
 
+#if defined(__x86_64__)
+#define OWN_MACHINE EM_X86_64
+#elif defined(__i386__)
+#define OWN_MACHINE EM_386
+#elif defined(__aarch64__)
+#define OWN_MACHINE EM_AARCH64
+#elif defined(__arm__)
+#define OWN_MACHINE EM_ARM
+#elif defined(__powerpc64__)
+#define OWN_MACHINE EM_PPC64
+#elif defined(__s390x__)
+#define OWN_MACHINE EM_S390
+#elif defined(__riscv)
+#define OWN_MACHINE EM_RISCV
+#else
+#define OWN_MACHINE EM_NONE /* then every program is of another kind, and its libraries stay unknown */
+#endif
+
 typedef struct Segment {
         uint32_t type;
         uint64_t offset, address, size; /* in the file */
@@ -25,6 +43,7 @@ typedef struct Segment {
 typedef struct ElfFile {
         const ByteSource *source;
         bool wide; /* 64 bits */
+        bool own;  /* of this machine's kind */
         Segment segments[SEGMENTS_MAX];
         size_t n_segments;
 } ElfFile;
@@ -65,6 +84,7 @@ static int segments_read(ElfFile *e) {
 
         if (r < 0)
                 return r;
+        e->own = e->wide == (sizeof(void *) == 8) && (e->wide ? h.wide.e_machine : h.narrow.e_machine) == OWN_MACHINE;
         offset = e->wide ? h.wide.e_phoff : h.narrow.e_phoff;
         n = e->wide ? h.wide.e_phnum : h.narrow.e_phnum;
         if (n > SEGMENTS_MAX || (n > 0 && (e->wide ? h.wide.e_phentsize : h.narrow.e_phentsize) != entry_size) || offset > INT64_MAX)
@@ -181,6 +201,7 @@ static int names_read(const ElfFile *e, const Dynamic *d, ProgramInfo *ret) {
         if (r >= 0 && (d->has_run_path || d->has_r_path)) /* ld.so(8): DT_RPATH counts only where DT_RUNPATH is not */
                 r = string_read(e, d, d->has_run_path ? d->run_path : d->r_path, ret->run_path, sizeof(ret->run_path));
         ret->n_needed = d->n_needed;
+        ret->flags |= d->has_run_path ? PROGRAM_RUN_PATH : d->has_r_path ? PROGRAM_R_PATH : 0;
         return r;
 }
 
@@ -233,6 +254,7 @@ static int elf_read(ElfFile *e, ProgramInfo *ret) {
 
         if (r < 0)
                 return r;
+        ret->flags = e->own ? 0 : PROGRAM_FOREIGN;
         dynamic = segment_find(e, PT_DYNAMIC);
         if (dynamic) {
                 r = dynamic_read(e, dynamic, &d);

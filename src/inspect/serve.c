@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "crypto/digest.h"
+#include "inspect/ld-cache.h"
 #include "inspect/program.h"
 #include "util/fd.h"
 
@@ -150,6 +151,14 @@ static int program_answer(const Server *s, uint32_t serial, int fd) {
         return r < 0 ? r : answer(s, &data, sizeof(data));
 }
 
+static int library_answer(const Server *s, const InspectRequest *request, int fd) {
+        const ByteSource source = { file_read, &fd };
+        InspectLibraryPath data = { .header = { INSPECT_LIBRARY_PATH, request->header.serial } };
+        int r = memchr(request->name, '\0', sizeof(request->name)) ? ld_cache_find(&source, request->name, data.path) : -EINVAL;
+
+        return r < 0 ? r : answer(s, &data, sizeof(data));
+}
+
 /* ---- requests ---- */
 
 static int take_fd(struct msghdr *mh) {
@@ -161,7 +170,8 @@ static int take_fd(struct msghdr *mh) {
         return fd;
 }
 
-static int request_handle(Server *s, const InspectHeader *h, int *fd) {
+static int request_handle(Server *s, const InspectRequest *request, int *fd) {
+        const InspectHeader *h = &request->header;
         int r;
 
         switch (h->type) {
@@ -175,6 +185,9 @@ static int request_handle(Server *s, const InspectHeader *h, int *fd) {
         case INSPECT_PROGRAM:
                 r = program_answer(s, h->serial, *fd);
                 break;
+        case INSPECT_LIBRARY:
+                r = library_answer(s, request, *fd);
+                break;
         default:
                 r = -EOPNOTSUPP;
         }
@@ -184,7 +197,7 @@ static int request_handle(Server *s, const InspectHeader *h, int *fd) {
 /* 1: one request handled, 0: the other side has closed. */
 static int request_receive(Server *s) {
         union { struct cmsghdr head; uint8_t space[CMSG_SPACE(sizeof(int))]; } control; /* room for one: the kernel closes what is more */
-        InspectHeader h;
+        InspectRequest h;
         struct iovec iov = { &h, sizeof(h) };
         struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
         ssize_t n = recvmsg(s->fd, &mh, MSG_CMSG_CLOEXEC);

@@ -253,12 +253,13 @@ static int worker_end(Worker *w) {
         return status;
 }
 
-static void ask(const Worker *w, uint32_t type, uint32_t serial, int fd) {
-        const InspectHeader h = { type, serial };
-        struct iovec iov = { (void *) &h, sizeof(h) };
+static void ask_name(const Worker *w, uint32_t type, uint32_t serial, const char *name, int fd) {
+        InspectRequest h = { .header = { type, serial } };
+        struct iovec iov = { &h, sizeof(h) };
         union { struct cmsghdr head; uint8_t space[CMSG_SPACE(sizeof(int))]; } control = {};
         struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1 };
 
+        strcpy(h.name, name);
         if (fd >= 0) {
                 mh.msg_control = &control;
                 mh.msg_controllen = sizeof(control);
@@ -266,6 +267,10 @@ static void ask(const Worker *w, uint32_t type, uint32_t serial, int fd) {
                 memcpy(CMSG_DATA(&control.head), &fd, sizeof(int));
         }
         assert_int_equal(sendmsg(w->fd, &mh, MSG_NOSIGNAL), sizeof(h));
+}
+
+static void ask(const Worker *w, uint32_t type, uint32_t serial, int fd) {
+        ask_name(w, type, serial, "", fd);
 }
 
 /* The next message; data is kept, a reply is checked. */
@@ -388,6 +393,27 @@ static void more_requests_than_there_is_room_for_are_all_answered(void **state) 
         assert_int_equal(worker_end(&w), 0);
 }
 
+static void the_loaders_own_cache_knows_the_c_library(void **state) {
+        int fd = open("/etc/ld.so.cache", O_RDONLY | O_CLOEXEC);
+        InspectLibraryPath found;
+        InspectProgramInfo none;
+        Worker w;
+
+        if (fd < 0)
+                skip(); /* another loader than glibc's */
+        w = worker_start();
+        ask_name(&w, INSPECT_LIBRARY, 7, "libc.so.6", fd);
+        assert_int_equal(recv(w.fd, &found, sizeof(found), 0), sizeof(found));
+        assert_int_equal(found.header.type, INSPECT_LIBRARY_PATH);
+        assert_int_equal(access(found.path, R_OK), 0);
+        assert_string_equal(strrchr(found.path, '/'), "/libc.so.6");
+        assert_int_equal(expect(&w, 7, 0, &none), INSPECT_REPLY);
+        ask_name(&w, INSPECT_LIBRARY, 8, "libnone.so.6", fd);
+        assert_int_equal(expect(&w, 8, -ENOENT, &none), INSPECT_REPLY);
+        close(fd);
+        assert_int_equal(worker_end(&w), 0);
+}
+
 static void a_request_without_a_file_ends_the_worker(void **state) {
         Worker w = worker_start();
         char c;
@@ -434,6 +460,7 @@ int main(void) {
                 cmocka_unit_test(a_file_that_changes_meanwhile_has_no_hash),
                 cmocka_unit_test(what_is_no_file_to_be_read_is_refused),
                 cmocka_unit_test(more_requests_than_there_is_room_for_are_all_answered),
+                cmocka_unit_test(the_loaders_own_cache_knows_the_c_library),
                 cmocka_unit_test(a_request_without_a_file_ends_the_worker),
                 cmocka_unit_test(the_sandbox_leaves_no_way_out),
         };

@@ -49,6 +49,7 @@ typedef enum HelperType {
         HELPER_LIST_CGROUPS,    /* HelperRequest. data: one HELPER_CGROUP each cgroup id in the maps */
         HELPER_LIST_PLUGINS,    /* HelperRequest. data: one HELPER_PLUGIN each executable in metadata.d */
         HELPER_RUN_PLUGIN,      /* HelperPlugin(name, unit): in a sandbox. data: HELPER_PLUGIN with the reading end of its standard output; the reply comes when it has ended */
+        HELPER_OPEN_LIBRARY,    /* HelperLibrary: the first of these paths that there is. data: HELPER_LIBRARY */
         /* data and events, helper -> enforcer */
         HELPER_REPLY,           /* HelperReply */
         HELPER_UNIT,            /* HelperUnit: data, and an event (serial 0) whenever ActiveState or InvocationID changed */
@@ -62,6 +63,7 @@ typedef enum HelperType {
         HELPER_PLUGIN,          /* HelperPlugin */
         HELPER_EXECUTABLE,      /* HelperExecutable with one descriptor attached, a regular file open for reading */
         HELPER_CGROUP,          /* HelperCgroup */
+        HELPER_LIBRARY,         /* HelperLibrary with one descriptor attached, a regular file open for reading */
         _HELPER_TYPE_MAX,
 } HelperType;
 
@@ -240,6 +242,7 @@ typedef enum HelperIdentityFlags {
         HELPER_PATH_IS_FILE = 1 << 1,   /* EXECUTABLE: the path leads to this very file */
         HELPER_DYNAMIC_USER = 1 << 2,   /* CREDENTIALS: DynamicUser= */
         HELPER_GROUPS_CUT = 1 << 3,     /* CREDENTIALS: there are more supplementary groups */
+        HELPER_OTHER_ROOT = 1 << 4,     /* EXECUTABLE of the settings: below a RootDirectory= */
 } HelperIdentityFlags;
 
 /* From the process: the numbers and labels. Before it: the names as in SupplementaryGroups= (numbers may stand there, too). Always the names in User= and Group=, empty
@@ -264,6 +267,19 @@ typedef struct HelperExecutable {
         uint32_t pid;
         char path[HELPER_PATH_MAX];              /* empty: not known */
 } HelperExecutable;
+
+#define HELPER_LIBRARY_PATHS_MAX 16u
+#define HELPER_LIBRARY_PATH_MAX 256
+
+/* Of the paths only those count that lead to what nobody but root can change, everybody may read, and is named like a library. As the process sees them: below its root
+ * directory, among its mounts. */
+typedef struct HelperLibrary {
+        HelperHeader header;
+        char unit[HELPER_UNIT_NAME_MAX];
+        uint32_t pid;                            /* in the unit's control group; 0: before the start, as this host has them */
+        uint32_t n_paths;                        /* in data: the number of the one it is */
+        char paths[HELPER_LIBRARY_PATHS_MAX][HELPER_LIBRARY_PATH_MAX];
+} HelperLibrary;
 
 #define HELPER_PLUGIN_NAME_MAX 32
 typedef struct HelperPlugin {

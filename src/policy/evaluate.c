@@ -23,6 +23,13 @@ static bool value_matches(const ClauseValue *v, const char *value) {
         return v->prefix ? strncmp(value, v->text, v->len) == 0 : streq(value, v->text);
 }
 
+/* All plug-ins are one family, but each fails by itself: one that told nothing may have failed, or not have run yet. */
+static bool is_known(const Clause *c, const PolicyRequest *request) {
+        if (!(request->announced & TAG_FAMILY_BIT(c->family)))
+                return false;
+        return c->family != TAG_FAMILY_PLUGIN || tag_set_has_namespace(request->tags, c->key);
+}
+
 Holds clause_holds(const Clause *c, const PolicyRequest *request) {
         bool negative = c->op == CLAUSE_NOT_EQUAL || c->op == CLAUSE_ABSENT, found = false, known;
         char port[PORT_VALUE_SIZE];
@@ -35,7 +42,7 @@ Holds clause_holds(const Clause *c, const PolicyRequest *request) {
                 tags = &port_tag;
                 n = known ? 1 : 0;
         } else {
-                known = request->announced & TAG_FAMILY_BIT(c->family);
+                known = is_known(c, request);
                 tags = tag_set_find(request->tags, c->key, &n);
         }
         /* What was not sent may be there all the same, so its absence proves nothing. */

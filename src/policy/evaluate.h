@@ -39,7 +39,7 @@ typedef struct Verdict {
 _must_use_ Verdict policy_evaluate(const PolicySide *side, const PolicyRequest *request);
 
 /* ---- for explanations ---- */
-typedef enum Holds { HOLDS_NO, HOLDS_UNKNOWN, HOLDS_YES } Holds; /* UNKNOWN: negative, over a family that was not sent */
+typedef enum Holds { HOLDS_NO, HOLDS_UNKNOWN, HOLDS_YES } Holds; /* UNKNOWN: negative, over a family that was not sent, or a plug-in that told nothing */
 Holds clause_holds(const Clause *c, const PolicyRequest *request);
 Holds rule_holds(const Rule *r, const PolicyRequest *request);
 

@@ -71,7 +71,8 @@ static void print_present(Text *t, const Clause *c, const PolicyRequest *request
 
 static const char *remedy(const Clause *c, Holds holds) {
         if (holds == HOLDS_UNKNOWN)
-                return c->family < 0 ? "say which port" : "its node must announce that family";
+                return c->family < 0 ? "say which port" : c->family == TAG_FAMILY_PLUGIN ? "its node must announce plug-ins, and this one must tell something of it" :
+                                                                                           "its node must announce that family";
         switch (c->op) {
         case CLAUSE_EQUAL: return "it would need one of these values";
         case CLAUSE_NOT_EQUAL: return "it would need none of these values";

@@ -190,6 +190,15 @@ const Tag *tag_set_find(const TagSet *s, const char *key, size_t *ret_n) {
         return s->tags ? s->tags + first : NULL;
 }
 
+bool tag_set_has_namespace(const TagSet *s, const char *key) {
+        const size_t n = strcspn(key, ":") + 1;
+
+        for (size_t i = 0; i < s->n_tags; i++)
+                if (strncmp(s->tags[i].key, key, n) == 0)
+                        return true;
+        return false;
+}
+
 const Tag *tag_set_shared_label(const TagSet *a, const TagSet *b) {
         size_t i = lower_bound(a, TAG_LABEL_PREFIX, ""), k = lower_bound(b, TAG_LABEL_PREFIX, "");
 

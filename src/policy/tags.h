@@ -40,6 +40,8 @@ bool tag_set_equal(const TagSet *a, const TagSet *b);
 bool tag_set_has(const TagSet *s, const char *key, const char *value);
 /* The tags of one key; *ret_n may be 0. Borrowed. */
 const Tag *tag_set_find(const TagSet *s, const char *key, size_t *ret_n);
+/* Has it any tag "@NAME:...", key being "@NAME:KEY"? */
+bool tag_set_has_namespace(const TagSet *s, const char *key);
 /* The first label both have, NULL when they share none. Labels only: two services of one user or one host are no friends for that. */
 const Tag *tag_set_shared_label(const TagSet *a, const TagSet *b);
 

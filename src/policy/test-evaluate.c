@@ -117,6 +117,12 @@ static void negative_clauses_over_families_not_sent_fail_closed(void **state) {
                 { "", "app!=db", NULL, "", NONE, 0, false, REASON_NOT_ANNOUNCED, "app!=db" },
                 { "", "app!=db", NULL, "", LABELS, 0, true, REASON_RULE, "app!=db" },
                 { "", "!@cloud:region", NULL, "app=web", LABELS, 0, false, REASON_NOT_ANNOUNCED, "!@cloud:region" },
+                /* a plug-in that told nothing at all may have failed, whatever others told */
+                { "", "!@cloud:region", NULL, "app=web", ALL, 0, false, REASON_NOT_ANNOUNCED, "!@cloud:region" },
+                { "", "@cloud:region!=eu", NULL, "@clouds:region=us @clou:d=1", ALL, 0, false, REASON_NOT_ANNOUNCED, "@cloud:region!=eu" },
+                { "", "@cloud:region!=eu", NULL, "@cloud:id=1", ALL, 0, true, REASON_RULE, "@cloud:region!=eu" },
+                { "", "!@cloud:region", NULL, "@cloud:id=1", ALL, 0, true, REASON_RULE, "!@cloud:region" },
+                { "@cloud:region!=eu", "app=web", NULL, "app=web", ALL, 0, false, REASON_NOT_ANNOUNCED, "@cloud:region!=eu" },
                 /* a positive clause over what was not sent is simply not satisfied */
                 { "", "@sys:user=root", NULL, "app=web", LABELS, 0, false, REASON_NO_RULE, NULL },
                 /* another rule, or the default, may accept all the same */
@@ -240,15 +246,15 @@ static void explanations_name_the_clause_that_failed(void **state) {
 
 /* ---- a second, naive evaluator over rules and tags made at random ---- */
 
-#define KEYS 4
+#define KEYS 5
 #define VALUES 5
 #define CLAUSES 3
 #define RULES 12
 
 /* Values that are prefixes of one another, in both orders of length. */
 static const char *const values[VALUES] = { "a", "ab", "abc", "b", "ba" };
-static const char *const keys[KEYS] = { "k", "l", "@sys:user", "@cloud:zone" };
-static const TagFamily families[KEYS] = { TAG_FAMILY_LABELS, TAG_FAMILY_LABELS, TAG_FAMILY_USER, TAG_FAMILY_PLUGIN };
+static const char *const keys[KEYS] = { "k", "l", "@sys:user", "@cloud:zone", "@cloud:id" };
+static const TagFamily families[KEYS] = { TAG_FAMILY_LABELS, TAG_FAMILY_LABELS, TAG_FAMILY_USER, TAG_FAMILY_PLUGIN, TAG_FAMILY_PLUGIN };
 
 typedef struct NaiveClause {
         ClauseOperator op;
@@ -283,7 +289,7 @@ static Holds naive_clause(const NaiveClause *c, const NaivePeer *peer) {
         case CLAUSE_PRESENT: return present ? HOLDS_YES : HOLDS_NO;
         default: break;
         }
-        if (!(peer->announced & TAG_FAMILY_BIT(families[c->key])))
+        if (!(peer->announced & TAG_FAMILY_BIT(families[c->key])) || (families[c->key] == TAG_FAMILY_PLUGIN && !peer->tags[3] && !peer->tags[4]))
                 return HOLDS_UNKNOWN;
         return (c->op == CLAUSE_NOT_EQUAL ? found : present) ? HOLDS_NO : HOLDS_YES;
 }

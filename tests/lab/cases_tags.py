@@ -50,7 +50,6 @@ def nginx_has_the_tags_of_its_binary_and_of_its_user(web):
     found = wait_tags(web, "nginx.service", {"exe": ["/usr/sbin/nginx"], "exe.sha256": [sha256(web, "/usr/sbin/nginx")], "user": ["root"], "uid": ["0"],
                                              "group": ["root"], "gid": ["0"], "unit": ["nginx.service"]})
     same("@sys:host", found["host"], [web.must("hostname").strip()])
-    holds("it needs the C library: %s" % found.get("lib"), "libc.so.6" in found.get("lib", []))
     holds("the machine's own id stays at home", found["machine"] != [web.must("cat /etc/machine-id").strip()] and len(found["machine"][0]) == 32)
 
 
@@ -116,6 +115,66 @@ def a_forking_service_has_the_tags_of_the_process_that_stays(web):
     web.service("forking", "/bin/sh -c '/usr/local/bin/daemon 1000 & sleep 0.2'", "TriremeLabels=app=forking", extra="Type=forking")
     wait_tags(web, "forking.service", {"exe": ["/usr/local/bin/daemon"]})
     web.remove("forking.service")
+
+
+def build(machine, path, source, *options):
+    machine.must("mkdir -p $(dirname {0}) && echo {1} | gcc -o {0} -x c - -x none {2}".format(path, shlex.quote(source), " ".join(shlex.quote(option) for option in options)), timeout=60)
+
+
+def libraries_by_ldd(machine, program):
+    """Names and paths as the loader itself finds them, but for the loader, which it does not look for."""
+    lines = [line.split() for line in machine.must("ldd " + program).splitlines()]
+    return sorted({word for line in lines if len(line) > 2 and line[1] == "=>" for word in (line[0], line[2])})
+
+
+def wait_libraries(machine, unit, program):
+    wanted = libraries_by_ldd(machine, program)
+    end = time.monotonic() + 5
+    while True:
+        found = [value for value in tags(machine, unit).get("lib", []) if "/ld-linux" not in value and not value.startswith("ld-linux")]
+        if found == wanted:
+            return found
+        holds("%s has the libraries %s; it has %s" % (unit, wanted, found), time.monotonic() < end)
+        time.sleep(0.1)
+
+
+@case
+def the_libraries_are_those_that_the_loader_finds_also_when_one_is_replaced(web):
+    """A run path before the loader's cache, a library that only a library needs, and one that is there no more."""
+    wait_libraries(web, "nginx.service", "/usr/sbin/nginx")
+    build(web, "/opt/shop/lib/libdeep.so.1", "int deep(void) { return 0; }", "-shared", "-Wl,-soname,libdeep.so.1")
+    for directory, needed in (("/opt/shop/lib", ["/opt/shop/lib/libdeep.so.1", "-Wl,-rpath,$ORIGIN"]), ("/usr/local/lib", [])):
+        build(web, directory + "/libshop.so.1", "int deep(void); int shop(void) { return %s; }" % ("deep()" if needed else "1"), "-shared", "-fPIC", "-Wl,-soname,libshop.so.1", *needed)
+    build(web, "/opt/shop/bin/shop", "int shop(void); int pause(void); int main(void) { shop(); return pause(); }", "/opt/shop/lib/libshop.so.1", "-Wl,-rpath,$ORIGIN/../lib",
+          "-Wl,--allow-shlib-undefined")
+    web.must("ldconfig")
+    web.service("shop", "/opt/shop/bin/shop", "TriremeLabels=app=shop")
+    found = wait_libraries(web, "shop.service", "/opt/shop/bin/shop")
+    holds("all of them: %s" % found, {"libshop.so.1", "/opt/shop/bin/../lib/libshop.so.1", "libdeep.so.1", "libc.so.6"} <= set(found))
+    web.must("rm /opt/shop/lib/libshop.so.1; systemctl daemon-reload")
+    same("its libraries while it runs", [value for value in tags(web, "shop.service")["lib"] if "shop" in value or "deep" in value],
+         [value for value in found if "shop" in value or "deep" in value])
+    web.must("systemctl restart shop")
+    found = wait_libraries(web, "shop.service", "/opt/shop/bin/shop")
+    holds("the other one, which needs less: %s" % found, "/usr/local/lib/libshop.so.1" in found and "libdeep.so.1" not in found)
+    web.must("chmod 777 /usr/local/lib; systemctl restart shop")
+    time.sleep(1)
+    holds("what others can replace is not vouched for: %s" % tags(web, "shop.service").get("lib"), "lib" not in tags(web, "shop.service"))
+    web.must("chmod 755 /usr/local/lib; rm /usr/local/lib/libshop.so.1; ldconfig")
+    web.remove("shop.service")
+
+
+@case
+def below_a_RootDirectory_tags_are_those_of_what_is_there(web):
+    web.must("mkdir -p /srv/jail/bin /srv/jail/lib/$(gcc -print-multiarch) /srv/jail/lib64 /srv/jail/proc /srv/jail/sys /srv/jail/dev /srv/jail/run /srv/jail/etc /srv/jail/tmp && "
+             "cp -L $(ldd /bin/sleep | grep -o '/lib/[^ ]*') /srv/jail/lib/$(gcc -print-multiarch)/ && cp -L /lib64/ld-linux-x86-64.so.2 /srv/jail/lib64/")
+    sleeper(web, "/srv/jail/bin/inmate")
+    web.service("jail", "/bin/inmate 1000", "TriremeLabels=app=jail", extra="RootDirectory=/srv/jail\nMountAPIVFS=yes")
+    found = wait_tags(web, "jail.service", {"exe": ["/bin/inmate"], "exe.sha256": [sha256(web, "/srv/jail/bin/inmate")]})
+    triplet = web.must("gcc -print-multiarch").strip()
+    holds("its C library is that below its root: %s" % found.get("lib"),
+          web.wait("triremectl show jail.service --json=short | grep -q '@sys:lib=/lib/%s/libc.so.6'" % triplet))
+    web.remove("jail.service")
 
 
 @case
@@ -262,8 +321,18 @@ def a_plug_in_that_fails_hangs_or_prints_rubbish_costs_its_own_tags_only(web):
     for name in ("failing", "hanging", "rubbish", "flood"):
         same("tags of " + name, plugin_tags(web, "nginx.service", name), [])
     same("tags of good", plugin_tags(web, "nginx.service", "good"), ["k=v"])
+    faults = web.json("triremectl show nginx.service --json=short")["plugin_faults"]
+    same("the plug-ins that show names", sorted(fault.split(":")[0] for fault in faults), ["failing", "flood", "hanging", "rubbish"])
+    contains("triremectl status nginx.service", web.must("triremectl status nginx.service"), "Plug-ins: ", "rubbish: a line is not KEY=VALUE", "flood: it prints too much",
+             "hanging: it failed or did not end in time")
+    for name, status in (("good", 0), ("failing", 3), ("hanging", 3), ("rubbish", 3), ("absent", 3)):
+        web.service("picky", "/bin/sleep 1000", "TriremeLabels=app=web\nTriremeAccept=app=web @%s:k!=bad" % name)
+        result = web.run("triremectl explain --from=nginx.service --to=picky.service --port=80/tcp")
+        same("exit status of explain with a rule about what %s does not say: %s" % (name, result.out), result.status, status)
     web.must("rm -r /etc/trireme/metadata.d")
     reload(web)
+    holds("a plug-in that is gone is no fault", web.wait("! triremectl status nginx.service | grep -q Plug-ins"))
+    web.remove("picky.service")
 
 
 @case

@@ -48,6 +48,11 @@ def socket_request(name, serial, cgroup_id, family=socket.AF_INET, protocol=6, s
             + struct.pack("=III", 0, 0, 0))
 
 
+def library_request(name, serial, unit, path, pid=0, n_paths=1):
+    """HelperLibrary"""
+    return struct.pack("=II", NUMBER[name], serial) + text(unit, UNIT_NAME_MAX) + struct.pack("=II", pid, n_paths) + text(path, 16 * 256)
+
+
 def greeted(path):
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     sock.settimeout(3)
@@ -106,6 +111,11 @@ def forged_requests(foreign, unit):
     yield "a flow without our mark cut", socket_request("cut-flow", 7, 0)
     yield "a socket of another family cut", socket_request("cut-socket", 7, foreign, family=socket.AF_UNIX)
     yield "a scope without its process", struct.pack("=II", NUMBER["start-scope"], 7) + bytes(24)
+    yield "a file that is no library opened", library_request("open-library", 7, unit, "/etc/shadow")
+    yield "a library that is a link to another file opened", library_request("open-library", 7, unit, "/opt/lab/shadow.so")
+    yield "a library that is not there opened", library_request("open-library", 7, unit, "/usr/lib/no-such-library.so")
+    yield "a library as a process of another unit sees it opened", library_request("open-library", 7, unit, "/etc/ld.so.cache", pid=1)
+    yield "more libraries than there is room for opened", library_request("open-library", 7, unit, "/etc/ld.so.cache", n_paths=17)
     yield "a record about no unit", struct.pack("=IIII", NUMBER["record"], 7, 1, 0) + bytes(2200 - len(name))
 
 
