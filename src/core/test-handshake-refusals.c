@@ -455,6 +455,43 @@ static void a_translated_destination_is_accepted_where_both_ends_name_it(void **
                 }
 }
 
+/* ---- secrets ---- */
+
+static void assert_holds_no_key(const Wire *w, const Host *h, const PairKeys *pair) {
+        const uint8_t *secrets[] = { h->dh.private_key, h->psk.token_key, h->psk.pair_key, pair->out_syn, pair->out_syn_ack, pair->out_ack };
+        const uint8_t *payload = wire_payload(w);
+        size_t len = wire_payload_len(w);
+
+        assert_true(len > 0);
+        for (size_t i = 0; i < ELEMENTSOF(secrets); i++)
+                for (size_t part = 0; part < CRYPTO_KEY_SIZE; part += 8)
+                        assert_null(memmem(payload, len, secrets[i] + part, 8));
+}
+
+static void no_message_holds_a_part_of_a_key(void **state) {
+        Pairing *p = *state;
+        const PairInput in = {
+                .mode = 1, .psk_pair_key = p->client.psk.pair_key, .own = &p->client.dh, .own_node = p->client.node,
+                .peer_node = p->server.node, .peer_dh = p->server.dh.public_key,
+        };
+        PairKeys pair;
+        Wire w;
+
+        assert_int_equal(pair_keys_derive(&in, &pair), 0);
+        for (size_t i = 0; i < 2; i++) { /* a first contact, and a known peer */
+                p->c = connection_make(AF_INET, (uint16_t) (1000 + i));
+                w = send_syn(p);
+                assert_holds_no_key(&w, &p->client, &pair);
+                receive_syn(p, w);
+                w = send_syn_ack(p);
+                assert_holds_no_key(&w, &p->server, &pair);
+                receive_syn_ack(p, w);
+                w = send_ack(p, "");
+                assert_holds_no_key(&w, &p->client, &pair);
+                receive_ack(p, w);
+        }
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, pairing_setup, pairing_teardown)
 
 int main(void) {
@@ -478,6 +515,7 @@ int main(void) {
                 T(a_client_behind_a_translation_pads_its_syns_for_it_is_not_known),
                 T(translated_sequence_numbers_are_seen_by_both_ends),
                 T(a_translated_destination_is_accepted_where_both_ends_name_it),
+                T(no_message_holds_a_part_of_a_key),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
