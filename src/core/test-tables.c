@@ -242,9 +242,9 @@ static void what_came_too_early_waits_for_its_own_event_bounded_and_not_for_long
         assert_true(wait_set_take(s, &flow, &p));
         assert_int_equal(p.msg.id, 4);
         for (WaitKey key = unit; n < WAIT_PACKETS_MAX; key.unit++)
-                for (uint32_t i = 0; i <= WAIT_SAME_MAX; i++) {
-                        assert_int_equal(wait_set_add(s, &key, &m, 0), i < WAIT_SAME_MAX && n < WAIT_PACKETS_MAX);
-                        n += i < WAIT_SAME_MAX;
+                for (uint32_t i = 0; i <= WAIT_UNIT_MAX; i++) {
+                        assert_int_equal(wait_set_add(s, &key, &m, 0), i < WAIT_UNIT_MAX && n < WAIT_PACKETS_MAX);
+                        n += i < WAIT_UNIT_MAX && n < WAIT_PACKETS_MAX;
                 }
         assert_false(wait_set_add(s, &flow, &m, 0));
         while (wait_set_take_expired(s, WAIT_UNIT_USEC, &p))

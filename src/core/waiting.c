@@ -44,7 +44,7 @@ bool wait_set_add(WaitSet *s, const WaitKey *key, const QueueMsg *msg, usec_t no
 
         for (size_t i = 0; i < s->n; i++)
                 same += same_key(&s->order[i]->key, key);
-        if (s->n == WAIT_PACKETS_MAX || same == WAIT_SAME_MAX || msg->payload_len > sizeof(w->packet.data))
+        if (s->n == WAIT_PACKETS_MAX || same == (key->unit != 0 ? WAIT_UNIT_MAX : WAIT_PROOF_MAX) || msg->payload_len > sizeof(w->packet.data))
                 return false;
         w = s->order[s->n++];
         w->key = *key;

@@ -14,8 +14,9 @@
 #include "util/macro.h"
 #include "wire/queue-msg.h"
 
-#define WAIT_PACKETS_MAX 256u
-#define WAIT_SAME_MAX 64u              /* for one event: a TCP's initial window has ten */
+#define WAIT_PACKETS_MAX 1024u
+#define WAIT_PROOF_MAX 64u             /* of one connection: a TCP's initial window has ten */
+#define WAIT_UNIT_MAX 768u             /* of one unit: what comes to a busy server while the enforcer starts anew */
 #define WAIT_UNIT_USEC PENDING_USEC
 /* Packets overtake each other by less than a turn of the scheduler; TCP sends what got lost again after 200 ms. */
 #define WAIT_PROOF_USEC (50 * USEC_PER_MSEC)

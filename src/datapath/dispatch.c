@@ -90,15 +90,16 @@ static void packet_wait(Datapath *d, const QueueMsg *msg, const WaitKey *key, us
                 dispatch(d, msg, NULL, true, now);
 }
 
-/* An enforcer that comes tells of its units first, with the keys that they have from then on: who asks about one before hears of a key it does not know. */
+/* An enforcer that comes tells of its units first, with the keys that they have from then on: who asks about one before would be refused for a key that it does
+ * not know. What cannot wait is dropped; TCP sends it again. */
 static void dispatch_question(Datapath *d, const QueueMsg *msg, const struct in6_addr *stranger, bool waited, usec_t now) {
         const DatapathResolve *q = &d->handshake.question;
         const WaitKey key = { .unit = q->unit ?: q->client };
 
-        if (!waited && (!d->control.greeted || unit_table_is_former(d->handshake.units, key.unit)))
-                packet_wait(d, msg, &key, now);
-        else
+        if (d->control.greeted && !unit_table_is_former(d->handshake.units, key.unit))
                 packet_ask(d, msg, stranger, now);
+        else if (waited || !wait_set_add(d->waiting, &key, msg, now))
+                packet_drop(d, msg, DATAPATH_COUNTER_NO_ANSWER);
 }
 
 static void packet_accept(Datapath *d, const QueueMsg *msg, const Packet *p, const Action *action) {
