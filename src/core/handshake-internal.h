@@ -51,6 +51,7 @@ bool packet_is_clean(const Packet *p);          /* neither payload nor Fast Open
 /* ---- tokens ---- */
 typedef struct Judged {
         bool verified;
+        bool outdated;                 /* not verified: the answer goes with a key of ours that has been replaced meanwhile */
         DatapathDecision decision;
         uint64_t peer;
         uint32_t peer_number;

@@ -139,6 +139,8 @@ static Action syn_judge(Handshake *h, Syn *s) {
         };
         if (!handshake_judge(h, in, &judge, &judged))
                 return handshake_ask(h, &judge, known);
+        if (judged.outdated) /* TCP comes again, and then the question is another */
+                return action_drop(h, DATAPATH_COUNTER_NO_STATE);
         if (!judged.verified)
                 return syn_refuse_for(h, s, (Reason) judged.decision.reason);
         if (!judged.decision.allow)

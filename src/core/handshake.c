@@ -125,6 +125,7 @@ static bool judge_from_answer(Handshake *h, const HandshakeInput *in, const Judg
         memcpy(ret->peer_dh, a->peer_dh, sizeof(ret->peer_dh));
         ret->pair = peer_cache_pair(h->peers, judge->our_dh, ret->peer_dh, in->now);
         ret->verified = ret->pair != NULL;
+        ret->outdated = !ret->verified;
         if (!ret->verified)
                 ret->decision = (DatapathDecision) { .reason = REASON_EXPIRED };
         return true;

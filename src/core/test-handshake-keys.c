@@ -43,6 +43,18 @@ static void a_key_that_the_server_changes_before_the_ack_changes_nothing(void **
         }
 }
 
+static void a_key_that_the_server_changes_before_it_is_answered_costs_a_repetition(void **state) {
+        Pairing *p = *state;
+        Wire w = send_syn(p), again = w;
+
+        p->server.slow = true;
+        EXPECT_DROP(&p->server, host_input(&p->server, &w), DATAPATH_COUNTER_NO_STATE);
+        p->server.slow = false;
+        receive_syn(p, again);
+        receive_syn_ack(p, send_syn_ack(p));
+        receive_ack(p, send_ack(p, ""));
+}
+
 static void a_key_that_the_client_changes_before_the_syn_ack_changes_nothing(void **state) {
         Pairing *p = *state;
 
@@ -254,6 +266,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 T(a_key_that_the_server_changes_before_its_syn_ack_changes_nothing),
                 T(a_key_that_the_server_changes_before_the_ack_changes_nothing),
+                T(a_key_that_the_server_changes_before_it_is_answered_costs_a_repetition),
                 T(a_key_that_the_client_changes_before_the_syn_ack_changes_nothing),
                 T(a_client_that_lost_its_key_shows_the_next_one_in_its_next_syn),
                 T(the_answer_to_the_former_syn_is_dropped_when_it_comes_late),

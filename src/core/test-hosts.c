@@ -206,6 +206,8 @@ static Action host_go(Host *h, HandshakeInput *in, Wire *w) {
                 h->n_questions++;
                 if (h->mute)
                         return a;
+                if (h->slow)
+                        host_new_key(h, true);
                 answer = host_answer(h, &h->h.question);
                 assert(peer_cache_learn(h->h.peers, &h->h.question, &answer, test_now) == 0);
                 in->answer = &answer;

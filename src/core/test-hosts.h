@@ -25,6 +25,7 @@ typedef struct Host {
         bool plain_allowed;            /* PLAIN_SYN */
         bool waits;                    /* what is to wait does wait; else it comes again at once, as if it had waited in vain */
         bool mute;                     /* the enforcer does not answer */
+        bool slow;                     /* it tells a new key before it answers */
         usec_t answer_usec;            /* its answers hold so long */
         uint32_t n_questions;
         uint32_t flags;                /* of its unit */
