@@ -15,6 +15,9 @@
 #include "util/fd.h"
 #include "util/log.h"
 
+#define KEY_TRIES 100u                /* while the enforcer restarts with its first key */
+#define KEY_WAIT_USEC (100 * 1000)
+
 void child_done(Child *c) {
         closep(&c->go);
         closep(&c->pidfd);
@@ -81,20 +84,48 @@ static int start_run_message(const Options *o, const CtlList *labels, int pidfd,
         return r;
 }
 
+/* The first key of this host, as the first labelled unit would have it made. The enforcer is restarted to read it. */
+static int make_key(sd_bus *bus, sd_bus_error *error) {
+        return sd_bus_call_method(bus, "org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager", "RestartUnit", error, NULL, "ss",
+                                  "trireme-keygen.service", "replace");
+}
+
+static bool is_without_key(const sd_bus_error *e, bool made) {
+        return sd_bus_error_has_name(e, "org.trireme.Error.NoKey") ||
+               (made && (sd_bus_error_has_name(e, SD_BUS_ERROR_NO_REPLY) || sd_bus_error_has_name(e, SD_BUS_ERROR_SERVICE_UNKNOWN) ||
+                         sd_bus_error_has_name(e, SD_BUS_ERROR_NAME_HAS_NO_OWNER)));
+}
+
+static int start_run(const Options *o, const CtlList *labels, int pidfd, sd_bus *bus, sd_bus_error *error, sd_bus_message **ret) {
+        for (unsigned i = 0;; i++) {
+                _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+                int r = start_run_message(o, labels, pidfd, bus, &m);
+
+                if (r >= 0) /* a person may have to type a password in between */
+                        r = sd_bus_call(bus, m, UINT64_MAX, error, ret);
+                if (r >= 0 || i >= KEY_TRIES || !is_without_key(error, i > 0))
+                        return r;
+                sd_bus_error_free(error);
+                if (i == 0)
+                        r = make_key(bus, error);
+                if (i == 0 && r < 0)
+                        return r;
+                usleep(KEY_WAIT_USEC);
+        }
+}
+
 int child_label(const Options *o, const CtlList *labels, const Child *c, char **ret_scope) {
         _cleanup_(agent_closep) _unused_ pid_t agent = agent_open(o);
         _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *reply = NULL;
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         const char *scope;
         char *copy;
         int r = ctl_bus_open(o, &bus);
 
         if (r < 0)
                 return r;
-        r = start_run_message(o, labels, c->pidfd, bus, &m);
-        if (r >= 0) /* a person may have to type a password in between */
-                r = sd_bus_call(bus, m, UINT64_MAX, &error, &reply);
+        r = start_run(o, labels, c->pidfd, bus, &error, &reply);
         if (r >= 0)
                 r = sd_bus_message_read(reply, "s", &scope);
         if (r < 0)

@@ -180,6 +180,13 @@ static int start_scope(Run *run, const uint8_t *id, uid_t uid, int pidfd) {
         return r;
 }
 
+/* A host that never had a labelled unit. Who may run this may have a key made (trireme-keygen.service), and ask again. */
+static int check_key(const Manager *m, sd_bus_error *error) {
+        if (m->keys->mode != KEY_NONE || !m->keys->fault || !startswith(m->keys->fault, "no key:"))
+                return 1;
+        return sd_bus_error_set(error, "org.trireme.Error.NoKey", m->keys->fault);
+}
+
 static int run_new(Manager *m, sd_bus_message *call, char *const *labels, int pidfd) {
         uint8_t id[16];
         size_t n = strlen(RUN_UNIT_PREFIX);
@@ -219,6 +226,8 @@ int run_start(Manager *m, sd_bus_message *call, sd_bus_error *error) {
                 r = check_labels(labels, error);
         if (r >= 0)
                 r = authorize(m, call, labels, error);
+        if (r > 0)
+                r = check_key(m, error);
         if (r > 0)
                 r = run_new(m, call, labels, pidfd);
         else if (r == 0) { /* polkit was asked: the same call comes again and is read from its beginning */
