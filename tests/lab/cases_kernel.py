@@ -1,8 +1,53 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The main job on a stock Debian kernel, where packets are queued by nft_queue itself and nothing is nested."""
+"""The main job on a stock Debian kernel, where packets are queued by nft_queue itself and nothing is nested: under AppArmor (machine stock) with
+the profiles that are installed, and under SELinux."""
+
+import json
 
 from expect import contains, curl_fails, curl_succeeds, denied, holds, same, unit_row
 from suite import case
+
+# Puts itself under a profile and tries, each word by itself: what becomes of it is the kernel's doing alone, for it is root and has all capabilities.
+CONFINED = """
+import errno, json, os, socket, sys
+with open("/proc/self/attr/current", "w") as file:
+    file.write("changeprofile " + sys.argv[1])
+def attempt(words):
+    kind, _, path = words.partition(":")
+    if kind == "socket":
+        socket.socket(getattr(socket, path), socket.SOCK_RAW if path in ("AF_PACKET", "AF_NETLINK") else socket.SOCK_STREAM).close()
+    elif kind == "run":
+        os.execv(path, [path])
+    elif kind == "user":
+        os.setuid(int(path))
+    elif kind == "directory":
+        os.mkdir(path)
+        os.rmdir(path)
+    else:
+        os.close(os.open(path, os.O_RDONLY if kind == "read" else os.O_WRONLY | os.O_CREAT))
+answers = {}
+for words in sys.argv[2:]:
+    try:
+        attempt(words)
+        answers[words] = "done"
+    except OSError as error:
+        answers[words] = errno.errorcode[error.errno]
+print(json.dumps(answers))
+"""
+KEY, SECRET = "/etc/credstore/trireme.psk", "/etc/shadow"
+NOBODY_MAY = ("read:" + KEY, "read:" + SECRET, "write:/etc/trireme/x.conf", "write:/usr/lib/trireme/x", "run:/usr/bin/true", "socket:AF_INET",
+              "socket:AF_PACKET", "user:65534")
+MAY = {
+    "trireme-helper": ("read:/usr/sbin/nginx", "socket:AF_NETLINK", "directory:/sys/fs/cgroup/system.slice/lab.service", "write:/run/trireme/attached/lab"),
+    "trireme-enforcer": ("read:/usr/sbin/nginx", "socket:AF_UNIX"),
+    "trireme-datapath": ("read:/etc/passwd", "socket:AF_NETLINK"),
+    "trireme-inspect": ("read:/usr/sbin/nginx", "socket:AF_UNIX"),
+    "trireme-verify": ("read:/etc/ld.so.cache", "socket:AF_UNIX"),
+    "trireme-credentials": ("read:/etc/ld.so.cache", "socket:AF_UNIX"),
+    "trireme-attach": ("read:/etc/ld.so.cache", "socket:AF_UNIX"),
+}
+MAY_NOT = {"trireme-enforcer": ("socket:AF_NETLINK", "directory:/sys/fs/cgroup/lab"), "trireme-datapath": ("read:/usr/sbin/nginx", "directory:/sys/fs/cgroup/lab"),
+           "trireme-verify": ("read:/etc/passwd", "read:/usr/sbin/nginx"), "trireme-inspect": ("write:/run/trireme/attached/lab",)}
 
 
 @case
@@ -30,10 +75,67 @@ def the_rules_use_the_native_queue_statement_of_a_stock_kernel(stock):
 
 
 @case
+def every_daemon_runs_under_its_AppArmor_profile_and_none_was_denied_anything(stock):
+    """After a reload, which starts those that come and go. Loaded at boot by apparmor.service, as Debian does it."""
+    stock.must("systemctl start nginx && triremectl reload", timeout=60)
+    for name in ("trireme-helper", "trireme-enforcer", "trireme-datapath"):
+        pid = stock.must("pgrep -xf /usr/lib/trireme/" + name).split()[0]
+        same("label of " + name, stock.must("cat /proc/%s/attr/current" % pid).strip(), name + " (enforce)")
+    same("profiles in force", sorted(stock.must("grep -o '^trireme-[a-z]* (enforce)' /sys/kernel/security/apparmor/profiles").split("\n")[:-1]),
+         sorted(name + " (enforce)" for name in list(MAY) + ["trireme-keygen"]))
+    denials = stock.run("dmesg | grep -o 'apparmor=\"DENIED\".*profile=\"trireme.*'").out
+    same("denials", denials[:400], "")
+
+
+@case
+def what_a_profile_does_not_list_is_denied_and_logged(stock):
+    """As root with all capabilities, so that nothing but the profile can say no; and what it lists is done."""
+    stock.must("sysctl -q kernel.printk_ratelimit=0; test -e %s && test -e %s" % (KEY, SECRET))
+    stock.write("/run/confined.py", CONFINED)
+    for profile, allowed in MAY.items():
+        forbidden = NOBODY_MAY + MAY_NOT.get(profile, ())
+        answers = json.loads(stock.must("python3 /run/confined.py %s %s" % (profile, " ".join(allowed + forbidden)), timeout=60))
+        for words in allowed:
+            same("%s under %s" % (words, profile), answers[words], "done")
+        for words in forbidden:
+            holds("%s under %s is denied: %s" % (words, profile, answers[words]), answers[words] in ("EACCES", "EPERM"))
+        logged = 'dmesg | grep \'apparmor="DENIED".*profile="%s".*name="%%s"\'' % profile
+        for path in (KEY, SECRET):
+            holds("the kernel logs that %s wanted %s" % (profile, path), stock.run(logged % path).status == 0)
+    stock.must("rm -f /run/trireme/attached/lab")
+
+
+@case
+def the_AppArmor_label_of_a_unit_is_a_tag(stock):
+    stock.write("/etc/apparmor.d/lab-door", "profile lab-door flags=(attach_disconnected) {\n  file,\n  network,\n  unix,\n  ptrace,\n  signal,\n  capability,\n}\n")
+    stock.must("apparmor_parser -r /etc/apparmor.d/lab-door", timeout=60)
+    stock.service("door", "/opt/lab/probe serve 7200 door", "TriremeLabels=app=web", extra="AppArmorProfile=lab-door")
+    holds("@sys:apparmor is lab-door", stock.wait("triremectl show door.service | grep -E '@sys:apparmor lab-door( |$)'", 20))
+    stock.remove("door.service")
+
+
+@case
 def strangers_are_out_of_reach_on_a_stock_kernel(stock):
     stock.service("door", "/opt/lab/probe serve 7200 door")
     denied("a labelled unit to a stranger", stock.probe("tcp", "127.0.0.1", 7200, label="app=web"))
     stock.must("/opt/lab/probe tcp 127.0.0.1 7200 | grep -q connected")
+    stock.remove("door.service")
+
+
+@case
+def a_unit_that_the_kernel_kills_for_its_memory_ends_with_that_cause(stock):
+    """MemoryMax= is the memory controller's, which the kernel of a container's host may not give to the container."""
+    contains("controllers", stock.must("cat /sys/fs/cgroup/cgroup.controllers"), "memory")
+    hungry = "/usr/bin/python3 -c \"import time; time.sleep(3); x = bytearray(200 << 20)\""
+    stock.service("hungry", hungry, "TriremeLabels=app=web", extra="MemoryMax=30M\nMemorySwapMax=0", start=False)
+    stock.must("(timeout 60 busctl --json=short monitor org.trireme >/run/monitor 2>&1 &) ; for i in $(seq 100); do grep -q -i monitoring /run/monitor && break; sleep 0.1; done")
+    stock.must("systemctl start hungry")
+    same("state while it lives", unit_row(stock, "hungry.service")["state"], "enforcing")
+    holds("the kernel kills it", stock.wait("systemctl show -P Result hungry | grep -qx oom-kill", 30))
+    holds("UnitDetached says why", stock.wait("grep UnitDetached /run/monitor | grep hungry.service | grep -q '\"oom-kill\"'", 20))
+    holds("so does the journal", stock.wait("journalctl -b -u trireme | grep -F 'hungry.service ended (oom-kill)'", 20))
+    holds("nothing of it is left", stock.wait("! triremectl list --no-legend | grep hungry", 20))
+    stock.remove("hungry.service")
 
 
 @case
@@ -49,3 +151,14 @@ def kill_9_and_flush_ruleset_open_nothing_on_a_stock_kernel(stock):
     curl_fails(stock, stock.v4)
     holds("the label gets in again",
           stock.wait("triremectl run --label=app=web -- curl -sS --max-time 4 -o /dev/null http://127.0.0.1/", 30))
+
+
+@case
+def the_SELinux_label_of_a_unit_is_a_tag_and_the_main_job_is_done_under_its_policy(selinux):
+    """The domain is the policy's own choice for nginx. Permissive: there is no module for these daemons in Debian's policy."""
+    same("mode", selinux.must("cat /sys/fs/selinux/enforce").strip(), "0")
+    selinux.must("systemctl start nginx", timeout=60)
+    curl_fails(selinux, selinux.v4)
+    curl_succeeds(selinux, selinux.v4, "app=web")
+    contains("domain of nginx", selinux.must("cat /proc/$(systemctl show -P MainPID nginx)/attr/current"), "system_u:system_r:httpd_t:s0")
+    holds("@sys:selinux is that", selinux.wait("triremectl show nginx.service | grep -F '@sys:selinux system_u:system_r:httpd_t:s0'", 20))

@@ -40,6 +40,11 @@ while True:
 AGENT_UNIT = "[Service]\nExecStartPre=/sbin/modprobe virtio_console\nExecStart=/opt/lab/agent\nRestart=always\n[Install]\nWantedBy=multi-user.target\n"
 
 
+# Only one of the two can be in force. A file system without labels does for SELinux, but for the two that make nginx' domain.
+PARAMETERS = {"stock": "security=apparmor", "selinux": "security=selinux selinux=1 enforcing=0"}
+LABELS = {"usr/lib/systemd/systemd": b"system_u:object_r:init_exec_t:s0\0", "usr/sbin/nginx": b"system_u:object_r:httpd_exec_t:s0\0"}
+
+
 class Answer:
     """What Guest.run() wants of a process, over the serial port."""
 
@@ -60,9 +65,12 @@ class QemuMachine(Guest):
         self.lower, self.kernel, self.work = lower, kernel, os.path.join(work, name)
         self.disk, self.process, self.port, self.pending = os.path.join(self.work, "disk"), None, None, b""
 
-    def boot(self):
-        os.makedirs(self.work)
-        self.make_disk()
+    def boot(self, parameters):
+        if not os.path.exists(self.disk):
+            os.makedirs(self.work)
+            self.make_disk()
+        if os.path.exists(os.path.join(self.work, "port")):
+            os.unlink(os.path.join(self.work, "port"))
         server = socket.socket(socket.AF_UNIX)
         server.bind(os.path.join(self.work, "port"))
         server.listen(1)
@@ -71,7 +79,7 @@ class QemuMachine(Guest):
             ["qemu-system-x86_64", "-accel", accelerator(), "-cpu", "max", "-smp", "2", "-m", "1024", "-nodefaults", "-no-user-config",
              "-display", "none", "-nic", "none", "-kernel", os.path.join(self.kernel, "vmlinuz"),
              "-initrd", os.path.join(self.kernel, "initrd.img"),
-             "-append", "root=/dev/vda rw console=ttyS0 loglevel=5 panic=-1 systemd.show_status=no net.ifnames=0",
+             "-append", "root=/dev/vda rw console=ttyS0 loglevel=5 panic=-1 systemd.show_status=no net.ifnames=0 " + parameters,
              "-drive", "file=%s,format=raw,if=virtio,cache=unsafe" % self.disk, "-serial", "stdio", "-device", "virtio-rng-pci",
              "-device", "virtio-serial-pci", "-chardev", "socket,id=lab,path=%s" % os.path.join(self.work, "port"),
              "-device", "virtserialport,chardev=lab,name=lab"],
@@ -100,6 +108,8 @@ class QemuMachine(Guest):
             os.chmod(os.path.join(merged, "opt/lab/agent"), 0o755)
             os.chmod(os.path.join(merged, "opt/lab/probe"), 0o755)
             roots.chroot(merged, "systemctl -q enable agent.service")
+            for path, label in LABELS.items():
+                os.setxattr(os.path.join(merged, path), "security.selinux", label)
             for name in ("dev", "sys", "proc"):
                 call(["umount", os.path.join(merged, name)])
             call(["mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-d", merged, self.disk, "3G"])
@@ -129,7 +139,6 @@ class QemuMachine(Guest):
         if self.process and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
-        shutil.rmtree(self.work, ignore_errors=True)
 
 
 def accelerator():
@@ -147,22 +156,24 @@ def accelerator():
 
 
 class QemuLab:
-    """One machine, with the parts of Lab that run_case() uses."""
+    """One disk, booted in one way or the other, with the parts of Lab that run_case() uses."""
 
-    def __init__(self, suite, root, layer, work):
+    def __init__(self, suite, root, work):
         self.suite = suite
-        self.plan = ("stock", [layer, root], roots.kernel(suite), work)
-        self.machine = None
+        lower = [roots.security_layer(suite), root]
+        self.machine = QemuMachine("stock", [roots.installed(work, lower, "product-security")] + lower, roots.kernel(suite), work)
+        self.booted = None
 
-    def get(self, _):
-        if not self.machine:
-            self.machine = QemuMachine(*self.plan)
-            self.machine.boot()
+    def get(self, name):
+        if self.booted != name:
+            self.machine.stop()
+            self.machine.boot(PARAMETERS[name])
+            self.booted = name
         return self.machine
 
     def logs(self, _):
-        if self.machine and self.machine.port:
-            out = self.machine.run("journalctl -b --no-pager -o short-monotonic -n 1000 | grep -iE 'trireme|nginx|segfault' | tail -n 25").out
+        if self.machine.port:
+            out = self.machine.run("journalctl -b --no-pager -o short-monotonic -n 1000 | grep -iE 'trireme|nginx|segfault|apparmor' | tail -n 25").out
             print("\n".join("#   stock| " + line[:240] for line in out.splitlines()), flush=True)
 
     def discard(self, _):

@@ -17,6 +17,11 @@ SUITES = ("bookworm", "trixie")
 # What the cases of whole jobs run: PostgreSQL, and Ansible over SSH.
 JOB_PACKAGES = ["postgresql", "postgresql-contrib", "openssh-server", "openssh-client", "ansible-core"]
 KERNEL_PACKAGES = ["linux-image-cloud-amd64", "initramfs-tools"]
+# What a stock kernel can do that the kernel of a container's host may not.
+SECURITY_PACKAGES = ["apparmor", "selinux-policy-default", "policycoreutils"]
+# To build for arm64 on amd64, and to run what was built.
+ARM64_PACKAGES = ["gcc-aarch64-linux-gnu", "qemu-user-static"] + [name + ":arm64" for name in BUILD_PACKAGES if name.startswith("lib")]
+ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL": "C.UTF-8"}
 
 
 def suite_root(suite):
@@ -34,7 +39,22 @@ def kernel(suite):
 def jobs_layer(suite):
     """A layer over the root of a suite with the programs of the jobs; none of them is started at boot."""
     root = suite_root(suite)
-    return cached("jobs-%s-%s" % (suite, digest(GUEST_PACKAGES + BUILD_PACKAGES + JOB_PACKAGES)), lambda path: add_packages(root, JOB_PACKAGES, path))
+    return cached("jobs-%s-%s" % (suite, digest(GUEST_PACKAGES + BUILD_PACKAGES + JOB_PACKAGES)),
+                  lambda path: add_packages(root, JOB_PACKAGES, path, "systemctl disable postgresql.service ssh.service; rm -f /etc/ssh/ssh_host_*"))
+
+
+def security_layer(suite):
+    """A layer over the root of a suite with AppArmor, but no profile of anybody else's, and the policy of SELinux."""
+    root = suite_root(suite)
+    return cached("security-%s-%s" % (suite, digest(GUEST_PACKAGES + BUILD_PACKAGES + SECURITY_PACKAGES)),
+                  lambda path: add_packages(root, SECURITY_PACKAGES, path, "find /etc/apparmor.d -maxdepth 1 -type f -delete"))
+
+
+def arm64_layer(suite):
+    """A layer over the root of a suite with a compiler for arm64 and that architecture's libraries."""
+    root = suite_root(suite)
+    return cached("arm64-%s-%s" % (suite, digest(GUEST_PACKAGES + BUILD_PACKAGES + ARM64_PACKAGES)),
+                  lambda path: add_packages(root, ARM64_PACKAGES, path, "true", "dpkg --add-architecture arm64; "))
 
 
 def digest(names):
@@ -83,17 +103,17 @@ def unpack_kernel(root, path):
         shutil.copytree(os.path.join(merged, "usr/lib/modules"), os.path.join(path, "modules"), symlinks=True)
 
 
-def add_packages(root, packages, path):
+def add_packages(root, packages, path, afterwards, before=""):
     with Overlay([root], path + ".work", upper=path) as merged:
         resolv = os.path.join(merged, "etc/resolv.conf")
         shutil.copy("/etc/resolv.conf", resolv)
-        chroot(merged, "apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -qy install --no-install-recommends " + " ".join(packages))
-        chroot(merged, "systemctl disable postgresql.service ssh.service; rm -f /etc/ssh/ssh_host_*; rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin; apt-get clean")
+        chroot(merged, before + "apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -qy install --no-install-recommends " + " ".join(packages))
+        chroot(merged, afterwards + "; rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin; apt-get clean")
         os.unlink(resolv)
 
 
 def chroot(root, script):
-    call(["chroot", root, "/bin/sh", "-ec", script], env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL": "C.UTF-8"})
+    call(["chroot", root, "/bin/sh", "-ec", script], env=ENVIRONMENT)
 
 
 class Overlay:

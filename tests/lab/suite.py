@@ -192,7 +192,8 @@ def main():
     if "TRIREME_LAB_CGROUP" not in os.environ:
         # Roots are made outside: mmdebstrap has to reach the network.
         host.install(host.LAB_PACKAGES + (host.QEMU_PACKAGES if arguments.qemu else []))
-        (roots.kernel if arguments.qemu else roots.jobs_layer)(arguments.suite)
+        for make in (roots.kernel, roots.security_layer) if arguments.qemu else (roots.jobs_layer,):
+            make(arguments.suite)
         sys.exit(host.enter_namespace([sys.executable, "-B"] + sys.argv))
 
     deadline = time.monotonic() + arguments.seconds
@@ -203,7 +204,7 @@ def main():
         layer = roots.product_layer(root, work)
         if arguments.qemu:
             from qemu import QemuLab
-            run_cases(QemuLab(arguments.suite, root, layer, work), report, ["cases_kernel"], deadline)
+            run_cases(QemuLab(arguments.suite, root, work), report, ["cases_kernel"], deadline)
         else:
             run_cases(Lab(arguments.suite, root, layer, work), report, arguments.module or MODULES, deadline)
     except host.Broken as broken:
