@@ -77,7 +77,7 @@ class Guest:
 
     def service(self, name, command, trireme=None, extra="", start=True):
         """Writes and starts a service; trireme is the text of its [X-Trireme] section."""
-        if re.search(r"probe (serve|sink|echo)", command):
+        if re.search(r"probe (serve|sink|echo|give|slow)", command):
             extra += "\nType=notify\nNotifyAccess=all"  # started means listening
         section = "" if trireme is None else "[X-Trireme]\n%s\n" % trireme
         self.write("/etc/systemd/system/%s.service" % name, "[Service]\nExecStart=%s\n%s\n%s" % (command, extra, section))

@@ -2,7 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Runs inside the machines: opens, serves and forges connections, and says in one line of JSON what came of it.
 
-    tcp HOST PORT [--from=PORT] [--mark=N] [--priority=N] [--wait=S]   connect, send a line, read the answer
+    tcp HOST PORT [--from=PORT] [--mark=N] [--priority=N] [--wait=S] [--like=KIND] [--silent=1]   connect, send a line (or none), read the answer
+                                 KIND: ip-options, hop-options, destination-options, no-df, mptcp
+    bulk HOST PORT BYTES [--wait=S]  connect, ask for so many bytes, count what comes; the socket's options stand beside the result
+    give PORT                    answer each connection with as many bytes as it asks for, and read as many
+    slow PORT SECONDS COUNT      accept nothing for so long, with a backlog of 1; then greet COUNT connections
     serve PORT [GREETING]        answer each connection with GREETING and the peer's address
     serve-later FIRST SECOND     listen on FIRST; on SECOND from the moment the file /run/lab-open appears
     activated                    answer connections of the socket that PID 1 passed
@@ -26,6 +30,16 @@ NAMES = {errno.ECONNREFUSED: "refused", errno.ECONNRESET: "reset", errno.ETIMEDO
          errno.EACCES: "not-permitted"}
 
 
+MPTCP = 262
+IPV6_EMPTY = bytes([0, 0, 1, 4, 0, 0, 0, 0])  # an extension header of one option, padding
+LIKE = {
+    "ip-options": ((socket.IPPROTO_IP, socket.IP_OPTIONS, bytes([0x94, 4, 0, 0, 1, 1, 1, 0])),),  # router alert
+    "no-df": ((socket.IPPROTO_IP, 10, 0),),  # IP_MTU_DISCOVER, IP_PMTUDISC_DONT
+    "hop-options": ((socket.IPPROTO_IPV6, 54, IPV6_EMPTY),),
+    "destination-options": ((socket.IPPROTO_IPV6, 59, IPV6_EMPTY),),
+}
+
+
 def family(host):
     return socket.AF_INET6 if ":" in host else socket.AF_INET
 
@@ -46,10 +60,17 @@ def report(result, started, data=b""):
           flush=True)
 
 
+def make_socket(host, like=None):
+    sock = socket.socket(family(host), socket.SOCK_STREAM, MPTCP if like == "mptcp" else 0)
+    for level, name, value in LIKE.get(like, ()):
+        sock.setsockopt(level, name, value)
+    return sock
+
+
 def tcp(host, port, **options):
     """connected: the application on the other end answered. A handshake alone is not enough, nor is data that nobody answers."""
     started = time.monotonic()
-    sock = socket.socket(family(host), socket.SOCK_STREAM)
+    sock = make_socket(host, options.get("like"))
     sock.settimeout(float(options.get("wait", 4)))
     try:
         if "from" in options:
@@ -60,7 +81,8 @@ def tcp(host, port, **options):
         if "priority" in options:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_PRIORITY, word32(int(options["priority"], 0)))
         sock.connect((host, int(port)))
-        sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        if "silent" not in options:
+            sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
         data = sock.recv(4096)
         report("connected" if data else "closed", started, data)
     except OSError as error:
@@ -84,11 +106,11 @@ def notify():
         socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b"READY=1", path.replace("@", "\0"))
 
 
-def listener(port):
+def listener(port, backlog=64):
     sock = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.bind(("::", int(port)))
-    sock.listen(64)
+    sock.listen(backlog)
     notify()
     return sock
 
@@ -120,6 +142,51 @@ def serve_later(first, second):
         except OSError:
             continue
     serve(second, "second")
+
+
+def give(port):
+    sock = listener(port)
+    while True:
+        connection, _ = sock.accept()
+        if os.fork() == 0:
+            count = struct.unpack("!Q", connection.recv(8, socket.MSG_WAITALL))[0]
+            connection.sendall(bytes(count))
+            got = 0
+            while got < count:
+                got += len(connection.recv(65536))
+            connection.sendall(b"all")
+            os._exit(0)
+        connection.close()
+
+
+def bulk(host, port, count, wait="20"):
+    started, got, count = time.monotonic(), 0, int(count)
+    sock = make_socket(host)
+    sock.settimeout(float(wait))
+    try:
+        sock.connect((host, int(port)))
+        sock.sendall(struct.pack("!Q", count))
+        while got < count:
+            data = sock.recv(65536)
+            if not data:
+                break
+            got += len(data)
+        sock.sendall(bytes(got))
+        last = sock.recv(3, socket.MSG_WAITALL)
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+        names = [name for bit, name in ((1, "timestamps"), (2, "sack"), (4, "wscale")) if info[5] & bit]
+        report("connected" if last == b"all" else "closed", started, " ".join(names).encode())
+    except OSError as error:
+        report(outcome(error), started)
+
+
+def slow(port, seconds, count):
+    sock, connections = listener(port, 1), []
+    time.sleep(float(seconds))
+    while len(connections) < int(count):
+        connections.append(sock.accept()[0])
+        connections[-1].sendall(b"at last\n")
+    time.sleep(30)
 
 
 def activated():
@@ -232,7 +299,7 @@ def main():
     options = dict(word[2:].split("=", 1) for word in sys.argv[2:] if word.startswith("--"))
     words = [word for word in sys.argv[2:] if not word.startswith("--")]
     commands = {"tcp": tcp, "serve": serve, "serve-later": serve_later, "activated": activated, "echo": echo, "hold": hold,
-                "sink": sink, "udp": udp, "raw": raw, "packet": packet}
+                "sink": sink, "bulk": bulk, "give": give, "slow": slow, "udp": udp, "raw": raw, "packet": packet}
     commands[sys.argv[1]](*words, **options)
 
 
