@@ -13,6 +13,8 @@ A case is a function whose name is the sentence it proves. Its parameters name t
     pki      nginx as on web, and no key but what the case gives it
     node     neither a key nor anything labelled
 
+    router   a network namespace that can stand between two of them (router.py)
+
 Machines boot when first wanted. Those of a case that failed are thrown away, so that the next case starts from fresh ones.
 """
 
@@ -30,8 +32,9 @@ import host
 import roots
 from host import Broken
 from machine import Failure, Machine
+from router import Router
 
-MODULES = ["cases_identity", "cases_tags", "cases_strangers", "cases_sockets", "cases_units", "cases_input", "cases_tools", "cases_ctl", "cases_failures", "cases_holes", "cases_attack", "cases_keys",
+MODULES = ["cases_identity", "cases_tags", "cases_strangers", "cases_sockets", "cases_units", "cases_input", "cases_tools", "cases_ctl", "cases_failures", "cases_network", "cases_holes", "cases_attack", "cases_keys",
            "cases_policy", "cases_postgres", "cases_ansible", "cases_privileges", "cases_starts"]
 JOB_MACHINES = {"db": 20, "ops": 21}
 DROP_IN = "[X-Trireme]\nTriremeLabels=app=web\n"
@@ -65,8 +68,7 @@ class Lab:
         if name not in self.machines:
             if name in JOB_MACHINES and name not in self.plans:
                 self.plan_jobs()
-            number, lower, files = self.plans[name]
-            machine = Machine(name, number, lower, self.work, files)
+            machine = Router() if name == "router" else self.machine(name, *self.plans[name])
             self.machines[name] = machine
             try:
                 machine.boot()
@@ -74,6 +76,9 @@ class Lab:
                 host.say("%s, once more" % error)
                 machine.boot_again()
         return self.machines[name]
+
+    def machine(self, name, number, lower, files):
+        return Machine(name, number, lower, self.work, files)
 
     def plan_jobs(self):
         jobs = [roots.jobs_layer(self.suite), self.root]
@@ -88,7 +93,7 @@ class Lab:
     def logs(self, names):
         """What a person would look at first, of each machine of a failed case."""
         for name in names:
-            if name in self.machines:
+            if name in self.machines and name != "router":
                 out = self.machines[name].run("systemctl --failed --no-legend --plain; "
                                               "journalctl -b --no-pager -o short-monotonic -n 2000 | "
                                               "grep -iE 'trireme|nginx|segfault|apparmor|denied|dump' | tail -n 30")
