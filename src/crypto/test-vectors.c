@@ -11,8 +11,10 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "crypto/certificate.h"
 #include "crypto/crypto.h"
 #include "crypto/signature.h"
+#include "util/base64.h"
 #include "wire/message.h"
 #include "wire/token.h"
 
@@ -244,6 +246,24 @@ static void tokens_come_out_as_published(void **state) {
         assert_true(i > 0);
 }
 
+/* The certificate is one of the CA's, for this key, at the time of the token. */
+static void check_chain(const json_t *vector, const PublicKey *key, const Bytes *certificate) {
+        _cleanup_(trust_store_freep) TrustStore *trust = NULL;
+        Bytes ca = get_bytes(vector, "ca");
+        char pem[8192] = "-----BEGIN CERTIFICATE-----\n", *end = pem + strlen(pem);
+        const char *fault = NULL;
+        CertificateInfo info;
+
+        for (size_t i = 0; i < ca.len; i += 48, end = strcat(end, "\n") + strlen(end)) /* 64 characters a line: RFC 7468 section 2 */
+                base64_encode(ca.data + i, MIN(ca.len - i, (size_t) 48), end);
+        strcat(end, "-----END CERTIFICATE-----\n");
+        assert_int_equal(trust_store_new(pem, strlen(pem), &trust, &fault), 0);
+        assert_int_equal(certificate_verify(trust, certificate->data, certificate->len, get_integer(vector, "valid_from"), &info), 0);
+        assert_int_equal(info.result, CERTIFICATE_OK);
+        assert_memory_equal(info.key.bytes, key->bytes, key->algorithm == KEY_ED25519 ? 32 : 65);
+        assert_true(info.n_names >= 2);
+}
+
 static void signed_tokens_verify_as_published(void **state) {
         json_t *vector;
         size_t i;
@@ -263,6 +283,7 @@ static void signed_tokens_verify_as_published(void **state) {
                 get_exactly(vector, "public_key", key.bytes, ed25519 ? 32 : 65);
                 assert_int_equal(token_parse(bytes, (size_t) n + signature.len, &parsed), 0);
                 assert_int_equal(token_signature_verify(&key, parsed.bytes, parsed.signed_len, parsed.proof), 0);
+                check_chain(vector, &key, &certificate);
                 assert_int_equal(crypto_sha256(parsed.certificate, parsed.certificate_len, hash), 0);
                 assert_expected(vector, "node", hash, 16);
                 assert_memory_equal(parsed.node, hash, 16);
@@ -328,8 +349,9 @@ static void handshakes_come_out_as_published(void **state) {
 
         json_array_foreach(get(*state, "handshakes"), i, vector) {
                 const json_t *pair = json_array_get(get(*state, "pairs"), (size_t) get_integer(vector, "pair"));
-                const json_t *client = json_array_get(get(*state, "tokens"), (size_t) get_integer(vector, "client_token"));
-                const json_t *server = json_array_get(get(*state, "tokens"), (size_t) get_integer(vector, "server_token"));
+                const char *tokens = json_string_value(json_object_get(vector, "tokens")) ?: "tokens";
+                const json_t *client = json_array_get(get(*state, tokens), (size_t) get_integer(vector, "client_token"));
+                const json_t *server = json_array_get(get(*state, tokens), (size_t) get_integer(vector, "server_token"));
                 Bytes client_token = get_bytes(get(client, "expect"), "bytes"), server_token = get_bytes(get(server, "expect"), "bytes");
                 Side initiator = get_side(pair, "initiator"), responder = get_side(pair, "responder");
                 PairKeys keys = derive(pair, &initiator, &responder);
