@@ -1,19 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Nodes with certificates: made by the commands of docs/pki.md, accepted, refused with their reason, revoked, renewed; and shared keys that change under load."""
+"""Nodes with certificates: made by the commands of docs/pki.md, accepted, refused with their reason, revoked, renewed, and three of them whose keys and CAs change under load."""
 
 import atexit
 import os
 import re
-import shlex
 import shutil
 import tempfile
 import time
 
 import host
-from expect import contains, curl_fails, curl_succeeds, holds, same, unit_row
+from expect import contains, curl_fails, curl_succeeds, denied, holds, same, unit_row
 from suite import case, psk
 
 STORE = "/etc/credstore"
+with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "storm.py")) as source:
+    STORM = source.read()
 
 
 def recipes():
@@ -59,6 +60,12 @@ class Authority:
     def intermediate(self):
         self.do(self.recipes["intermediate"])
         return self.read("trireme.ca")
+
+    def fingerprint(self, certificate):
+        with open(os.path.join(self.directory, "node.crt"), "w") as file:
+            file.write(certificate)
+        self.do("openssl x509 -in node.crt -noout -fingerprint -sha256 | cut -d= -f2 >fingerprint")
+        return self.read("fingerprint").strip()
 
     def revoke(self, certificate, lists=""):
         with open(os.path.join(self.directory, "node.crt"), "w") as file:
@@ -150,6 +157,27 @@ def a_node_with_a_shared_key_and_one_with_a_certificate_refuse_each_other_as_wro
     node.write(STORE + "/trireme.psk", psk(), 0o600)
     node.must("triremectl reload", timeout=60)
     fails_with(node, pki, "wrong-mode")
+    node.service("echo", "/opt/lab/probe echo 7800", "TriremeLabels=app=web")
+    denied("the other way round", pki.probe("tcp", node.v4, 7800, label="app=web"))
+    holds("node says why", node.wait("triremectl flows --denied --json=short | grep -q wrong-mode"))
+    node.remove("echo.service")
+    node.must("rm %s/trireme.psk" % STORE)
+
+
+@case
+def a_key_that_others_may_read_or_that_is_weak_is_refused_and_the_one_in_force_stays(pki, node):
+    both(pki, node)
+    pki.must("chmod 0644 %s/trireme.key" % STORE)
+    out = pki.run("triremectl reload", timeout=60)
+    holds("it is named: %s" % out, out.status != 0 and "trireme.key" in out.err and "read by others" in out.err)
+    holds("doctor names it, too", "read by others" in pki.run("triremectl doctor", timeout=60).out)
+    curl_succeeds(node, pki.v4, "app=web")
+    pki.must("chmod 0600 %s/trireme.key && triremectl reload" % STORE, timeout=60)
+    node.must("rm -f %s/trireme.*" % STORE)
+    for text, word in (("Y29ycmVjdCBob3JzZSBiYXR0ZXJ5IHN0YXBsZSBvayE=", "text"), ("A" * 43 + "=", "repeats"), ("secret", "32 bytes")):
+        node.write(STORE + "/trireme.psk", text + "\n", 0o600)
+        out = node.run("triremectl reload", timeout=60)
+        holds("a weak one is named: %s" % out, out.status != 0 and word in out.err)
     node.must("rm %s/trireme.psk" % STORE)
 
 
@@ -181,6 +209,32 @@ def a_revoked_node_is_refused_and_its_connections_are_cut(pki, node):
     holds("it is cut: %s" % node.run("cat /run/held").out, node.wait("! grep -q alive /run/held", 8))
     fails_with(node, pki, "revoked")
     node.remove("hold.service")
+    pki.remove("echo.service")
+
+
+@case
+def a_node_that_is_denied_after_a_restart_loses_its_connections_and_no_other_does(pki, node, third):
+    authority, ca = both(pki, node)
+    equip(third, *authority.issue(hostname(third), ["app=web"]), ca)
+    pki.service("echo", "/opt/lab/probe echo 7800", "TriremeLabels=app=web")
+    for machine in (node, third):
+        machine.must("rm -f /run/held")
+        machine.service("hold", "/opt/lab/probe hold %s 7800 /run/held" % pki.v4, "TriremeLabels=app=web")
+        holds("the connection of %s comes about" % machine.name, machine.wait("grep -q alive /run/held"))
+    print_of_third = authority.fingerprint(third.must("cat %s/trireme.cert" % STORE))
+    for name, machine, other in ((hostname(node), node, third), (print_of_third, third, None)):
+        pki.must("systemctl restart trireme.service", timeout=60)
+        pki.must("mkdir -p /etc/trireme/trireme.conf.d && printf '[Trireme]\\nDeniedNodes=%s\\n' >>/etc/trireme/trireme.conf.d/90-lab.conf && triremectl reload" % name, timeout=60)
+        holds("that of %s is cut: %s" % (machine.name, machine.run("cat /run/held").out), machine.wait("! grep -q alive /run/held", 20))
+        fails_with(machine, pki, "revoked")
+        if other:
+            before = other.json("cat /run/held")["count"]
+            holds("that of %s goes on" % other.name, other.wait("test $(tr -dc 0-9 </run/held) -gt %d" % before))
+            curl_succeeds(other, pki.v4, "app=web")
+    pki.must("rm /etc/trireme/trireme.conf.d/90-lab.conf && triremectl reload", timeout=60)
+    curl_succeeds(node, pki.v4, "app=web")
+    for machine in (node, third):
+        machine.remove("hold.service")
     pki.remove("echo.service")
 
 
@@ -217,57 +271,6 @@ def a_certificate_that_does_not_fit_its_key_is_refused_and_never_replaced_by_a_s
     same("the state of nginx with the right one", unit_row(pki, "nginx.service")["state"], "enforcing")
 
 
-def load(client, server, seconds):
-    """Connects over and over while something else happens; prints how many came through and how many did not."""
-    script = "end=$(($(date +%%s)+%d)); ok=0; bad=0; while [ $(date +%%s) -lt $end ]; do " \
-             "if curl -sSg --max-time 8 -o /dev/null http://%s/; then ok=$((ok+1)); else bad=$((bad+1)); fi; done; echo $ok $bad" % (seconds, server.v4)
-    return client.popen("triremectl run --label=app=web -- sh -c %s" % shlex.quote(script))
-
-
-def result(process, report):
-    out, err = process.communicate(timeout=60)
-    good, bad = (int(word) for word in out.split())
-    report.notes.append("%d connections" % good)
-    holds("there was load: %d" % good, good > 20)
-    same("connections that failed (%s)" % err.decode(errors="replace")[-300:], bad, 0)
-
-
-@case
-def a_renewal_of_certificates_and_CA_under_load_loses_no_connection(pki, node, report):
-    authority, ca = both(pki, node)
-    new = Authority()
-    roots = ca + new.read("ca.crt")
-    certificates = {machine: (authority.issue(hostname(machine), ["app=web"]), new.issue(hostname(machine), ["app=web"], algorithm="ED25519"))
-                    for machine in (pki, node)}
-    process = load(node, pki, 9)
-    time.sleep(1)
-    for step in (lambda m: (*certificates[m][0], roots), lambda m: (*certificates[m][1], roots), lambda m: (*certificates[m][1], new.read("ca.crt"))):
-        for machine in (pki, node):
-            equip(machine, *step(machine))
-    result(process, report)
-    curl_succeeds(node, pki.v4, "app=web")
-
-
-@case
-def a_shared_key_changed_in_three_steps_under_load_loses_no_connection(pki, node, report):
-    old, new = psk(), psk()
-    for machine in (pki, node):
-        machine.must("rm -f %s/trireme.*" % STORE)
-        machine.write(STORE + "/trireme.psk", old, 0o600)
-        machine.must("triremectl reload", timeout=60)
-    curl_succeeds(node, pki.v4, "app=web")
-    process = load(node, pki, 9)
-    time.sleep(1)
-    for text in (old + new, new + old, new):
-        for machine in (pki, node):
-            machine.write(STORE + "/trireme.psk", text, 0o600)
-            machine.must("triremectl reload", timeout=60)
-    result(process, report)
-    pki.write(STORE + "/trireme.psk", psk(), 0o600)
-    pki.must("triremectl reload", timeout=60)
-    fails_with(node, pki, "unverified")
-
-
 @case
 def encrypted_credentials_are_used_and_changed_by_reload(pki, node):
     key = psk()
@@ -282,18 +285,162 @@ def encrypted_credentials_are_used_and_changed_by_reload(pki, node):
     holds("it is read at the start, too", node.wait("triremectl run --label=app=web -- curl -sS --max-time 4 -o /dev/null http://%s/" % pki.v4, 10))
     pki.must("rm %s.encrypted/trireme.psk && systemctl daemon-reload" % STORE)
     pki.write(STORE + "/trireme.psk", key, 0o600)
+    both(pki, node)
+    pki.must("systemd-creds encrypt --with-key=host --name=trireme.key %s/trireme.key %s.encrypted/trireme.key && rm %s/trireme.key %s/trireme.psk && "
+             "systemctl daemon-reload && systemctl restart trireme.service" % (STORE, STORE, STORE, STORE), timeout=60)
+    same("the key mode with an encrypted node key", pki.json("triremectl status --json=short")["key_mode"], "pki")
+    curl_succeeds(node, pki.v4, "app=web")
+    pki.must("rm %s.encrypted/trireme.key && systemctl daemon-reload" % STORE)
 
 
 @case
-def nodes_of_a_CA_made_by_triremectl_talk(pki, node):
-    node.must("rm -rf /root/ca && triremectl ca init /root/ca")
+def nodes_of_a_CA_made_by_triremectl_talk(pki, node, third):
+    third.must("rm -rf /root/ca %s/trireme.* && triremectl ca init /root/ca" % STORE)
+    same("the mode of the CA's key", third.must("stat -c %a /root/ca/ca.key").strip(), "600")
     for machine in (pki, node):
         name = hostname(machine)
-        node.must("triremectl ca issue /root/ca %s --label='app=w*'" % name)
-        equip(machine, *(node.must("cat /root/ca/%s/trireme.%s" % (name, part)) for part in ("key", "cert", "ca")))
+        third.must("triremectl ca issue /root/ca %s --label='app=w*'" % name)
+        same("the mode of a node's key", third.must("stat -c %%a /root/ca/%s/trireme.key" % name).strip(), "600")
+        equip(machine, *(third.must("cat /root/ca/%s/trireme.%s" % (name, part)) for part in ("key", "cert", "ca")))
     curl_succeeds(node, pki.v4, "app=web")
     contains("triremectl key show", pki.must("triremectl key show"), "pki", "app=w*", hostname(pki))
-    node.must("triremectl ca revoke /root/ca %s" % hostname(node))
-    pki.write(STORE + "/trireme.crl", node.must("cat /root/ca/trireme.crl"))
+    third.must("triremectl ca revoke /root/ca %s" % hostname(node))
+    pki.write(STORE + "/trireme.crl", third.must("cat /root/ca/trireme.crl"))
     pki.must("triremectl reload", timeout=60)
     fails_with(node, pki, "revoked")
+    holds("a node is no place for a CA", "must never be" in pki.run("triremectl ca init /root/ca").err)
+    pki.must("mkdir -p /root/ca && touch /root/ca/ca.key")
+    contains("doctor", pki.run("triremectl doctor", timeout=60).out, "fail keys", "/root/ca/ca.key")
+    pki.must("rm -r /root/ca")
+
+
+# ---- rotation ----
+
+PORT, PORTS, HELD, RATE = 7700, 4, 10, 100
+
+
+class Ring:
+    """Three machines; each connects to the next all the time, and holds connections to it."""
+
+    def __init__(self, *machines):
+        self.machines = machines
+
+    def __enter__(self):
+        for machine, to in zip(self.machines, self.machines[1:] + self.machines[:1]):
+            machine.write("/opt/lab/storm", STORM, 0o755)
+            machine.service("storm", "/opt/lab/storm serve %d %d" % (PORT, PORTS), "TriremeLabels=app=web", extra="Type=notify\nLimitNOFILE=65536")
+            for name, words, kind in (("knock", RATE, "simple"), ("hold", HELD, "notify")):
+                machine.service("storm-" + name, "/opt/lab/storm %s %s %d %d %s 600" % (name, to.v4, PORT, PORTS, words), "TriremeLabels=app=web", start=False,
+                                extra="Type=%s\nLimitNOFILE=65536\nStandardOutput=truncate:/run/storm-%s" % (kind, name))
+        for machine in self.machines:
+            machine.must("systemctl start storm-hold.service storm-knock.service", timeout=60)
+        return self
+
+    def __exit__(self, *_):
+        for machine in self.machines:
+            machine.remove("storm-hold.service", "storm-knock.service", "storm.service")
+
+    def settle(self):
+        """Until each has met both of the others as they are now."""
+        for machine in self.machines:
+            since = int(machine.must("date +%s%6N"))
+            others = [other for other in self.machines if other != machine]
+            script = "triremectl flows --json=short | python3 -c '%s'" % \
+                "import json,sys; seen={f[k] for f in json.load(sys.stdin) if f[\"time\"]>%d and f[\"verdict\"]==\"accept\" for k in (\"source\",\"destination\")}; " \
+                "sys.exit(not {%s} <= seen)" % (since, ",".join('"%s"' % other.v4 for other in others))
+            holds("%s meets %s" % (machine.name, " and ".join(other.name for other in others)), machine.wait(script, 20))
+
+    def finish(self, report):
+        """No connection failed, and none that was there broke."""
+        tried, failed, broken, lost = 0, 0, 0, []
+        for machine in self.machines:
+            machine.must("systemctl stop storm-knock.service storm-hold.service", timeout=60)
+            knock, held = machine.json("cat /run/storm-knock"), machine.json("cat /run/storm-hold")
+            counts, lost = knock["counts"], lost + [(machine.name, begun, knock["counts"]) for begun, took in knock["slow"] if took is None]
+            tried, failed, broken = tried + counts["tried"], failed + counts["tried"] - counts.get("answered", 0), broken + held["broken"]
+            holds("the held connections were used: %s" % held, held["answers"] > HELD)
+        report.notes.append("%d of %d connections failed, %d of %d held ones broke" % (failed, tried, broken, HELD * len(self.machines)))
+        holds("there was load: %d" % tried, tried > 300)
+        denials = [[machine.name] + [row[key] for key in ("time", "reason", "rule", "direction", "source", "destination")]
+                   for machine in self.machines for row in machine.json("triremectl flows --denied --json=short")] if failed else []
+        same("new connections that failed (%s; %s)" % (lost, denials), failed, 0)
+        same("held connections that broke", broken, 0)
+
+
+@case
+def tokens_and_Diffie_Hellman_keys_that_are_renewed_under_load_break_no_connection(pki, node, report):
+    both(pki, node)
+    for machine in (pki, node):
+        machine.must("mkdir -p /etc/trireme/trireme.conf.d && printf '[Trireme]\\nTokenLifeSec=4\\nKeyLifeSec=8\\n' >/etc/trireme/trireme.conf.d/90-lab.conf && triremectl reload",
+                     timeout=60)
+    with Ring(pki, node) as ring:
+        time.sleep(13)  # each second new tokens, and three times another key
+        ring.settle()
+        ring.finish(report)
+    for machine in (pki, node):
+        machine.must("rm /etc/trireme/trireme.conf.d/90-lab.conf && triremectl reload", timeout=60)
+
+
+@case
+def a_rotation_of_nodes_and_CAs_on_three_machines_breaks_no_connection(pki, node, third, report):
+    machines, old, new = (pki, node, third), Authority(), Authority()
+    kinds = ("P-256", "ED25519", "P-256")
+    steps = [[authority.issue(hostname(machine), ["app=web"], algorithm=kind) for machine, kind in zip(machines, kinds[turn:] + kinds[:turn])]
+             for turn, authority in enumerate((old, old, new))]
+    both_roots = old.read("ca.crt") + new.read("ca.crt")
+    for machine, certificate in zip(machines, steps[0]):
+        equip(machine, *certificate, old.read("ca.crt"))
+    with Ring(*machines) as ring:
+        for certificates, roots in ((steps[1], old.read("ca.crt")), (steps[1], both_roots), (steps[2], both_roots), (steps[2], new.read("ca.crt"))):
+            ring.settle()
+            for machine, certificate in zip(machines, certificates):
+                equip(machine, *certificate, roots)
+        ring.settle()
+        ring.finish(report)
+    equip(node, *steps[1][1], both_roots)
+    fails_with(node, pki, "unknown-ca")
+
+
+@case
+def a_rotation_of_shared_keys_on_three_machines_breaks_no_connection(pki, node, third, report):
+    machines, old, new = (pki, node, third), psk(), psk()
+
+    def equip_all(text):
+        for machine in machines:
+            machine.write(STORE + "/trireme.psk", text, 0o600)
+            machine.must("triremectl reload", timeout=60)
+
+    for machine in machines:
+        machine.must("rm -f %s/trireme.*" % STORE)
+    equip_all(old)
+    with Ring(*machines) as ring:
+        for text in (old + new, new + old, new):
+            ring.settle()
+            equip_all(text)
+        ring.settle()
+        ring.finish(report)
+    pki.write(STORE + "/trireme.psk", psk(), 0o600)
+    pki.must("triremectl reload", timeout=60)
+    fails_with(node, pki, "unverified")
+
+
+# ---- clocks and first keys ----
+
+@case
+def a_clock_that_is_behind_what_it_was_before_a_restart_is_named(solo):
+    solo.must("systemctl start trireme.service")
+    solo.must("systemctl stop trireme.service && printf '%012d\\n' $(($(date +%s) + 1000)) >/var/lib/trireme/clock && systemctl start trireme.service", timeout=60)
+    contains("status", solo.must("triremectl status"), "behind what it was before")
+    contains("doctor", solo.run("triremectl doctor", timeout=60).out, "fail clock", "behind what it was before")
+    solo.must("systemctl stop trireme.service && echo nonsense >/var/lib/trireme/clock && systemctl start trireme.service", timeout=60)
+    holds("nonsense in the file is no clock", "behind what" not in solo.must("triremectl status"))
+    solo.must("rm /var/lib/trireme/clock && systemctl restart trireme.service", timeout=60)
+
+
+@case
+def triremectl_run_is_the_first_command_of_a_host_without_a_key(node):
+    node.must("rm -f %s/trireme.*; systemctl stop trireme-keygen.service; systemctl restart trireme.service" % STORE, timeout=60)
+    same("the key mode before", node.json("triremectl status --json=short")["key_mode"], "none")
+    same("what it prints", node.must("triremectl run --label=app=web -- echo here", timeout=60).strip(), "here")
+    same("the key mode after", node.json("triremectl status --json=short")["key_mode"], "psk")
+    same("the mode of the key", node.must("stat -c %%a %s/trireme.psk" % STORE).strip(), "600")

@@ -12,6 +12,7 @@ A case is a function whose name is the sentence it proves. Its parameters name t
     db, ops  Trireme and the lab's PSK; PostgreSQL, sshd and Ansible, none of them running
     pki      nginx as on web, and no key but what the case gives it
     node     neither a key nor anything labelled
+    third    the same
 
     router   a network namespace that can stand between two of them (router.py)
 
@@ -60,7 +61,7 @@ class Lab:
         self.plans = {
             "web": (11, product, [key] + nginx), "peer": (12, product, [key]), "foreign": (13, product, [other]),
             "plain": (14, [root], []), "mallory": (19, [root], []), "solo": (15, product, []),
-            "pki": (16, product, nginx), "node": (17, product, []),
+            "pki": (16, product, nginx), "node": (17, product, []), "third": (18, product, []),
         }
         self.work, self.root, self.key = work, root, key
 
