@@ -30,17 +30,21 @@ typedef struct Datapath {
         uint32_t mark_mask;            /* ConntrackMarkMask= */
         usec_t next_tick_usec;
         uint64_t counters_sent[_DATAPATH_COUNTER_MAX];
+        bool may_spread, spread;       /* the other threads serve the queues, until spread_until_usec at least */
+        usec_t spread_until_usec;
+        pthread_cond_t spreads;
         usec_t sleeps_until_usec;      /* the main thread; 0: it does not sleep */
         int lost;                      /* why a queue's socket cannot be used any more */
         pthread_barrier_t started;
         int wake_fds[2];               /* the main thread reads the first */
-        Verdicts own_verdicts;         /* of the main thread */
+        QueueBatch own_batch;          /* of the main thread, as the next */
+        Verdicts own_verdicts;
         Queue queues[QUEUE_SOCKETS];
         Worker workers[QUEUE_SOCKETS];
 } Datapath;
 
-#define DATAPATH_INIT { .lock = PTHREAD_MUTEX_INITIALIZER, .control = CONTROL_INIT, .listeners = LISTENERS_INIT, .notify = NOTIFY_INIT, \
-                        .wake_fds = { -1, -1 }, .queues = { QUEUE_INIT, QUEUE_INIT, QUEUE_INIT, QUEUE_INIT } }
+#define DATAPATH_INIT { .lock = PTHREAD_MUTEX_INITIALIZER, .spreads = PTHREAD_COND_INITIALIZER, .control = CONTROL_INIT, .listeners = LISTENERS_INIT, \
+                        .notify = NOTIFY_INIT, .wake_fds = { -1, -1 }, .queues = { QUEUE_INIT, QUEUE_INIT, QUEUE_INIT, QUEUE_INIT } }
 
 _Static_assert(QUEUE_SOCKETS == 4, "DATAPATH_INIT names each");
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* The main thread: the enforcer, and a clock. */
+/* The main thread: the enforcer, a clock, and the queues unless the other threads serve them. */
 
 #include <errno.h>
 #include <poll.h>
@@ -65,6 +65,8 @@ static usec_t next_usec(const Datapath *d, usec_t now) {
         until = MIN(until, wait_set_next_usec(d->waiting));
         if (d->records.batch.n_flows > 0)
                 until = MIN(until, d->records.flush_usec);
+        if (d->spread)
+                until = MIN(until, d->spread_until_usec);
         return until;
 }
 
@@ -76,22 +78,46 @@ void datapath_wake(Datapath *d, usec_t now) {
                 log_warning_errno(errno, "Cannot wake the main thread");
 }
 
+typedef enum Poll { POLL_WAKE, POLL_LISTEN, POLL_CONTROL, POLL_QUEUES, _POLL_MAX = POLL_QUEUES + QUEUE_SOCKETS } Poll;
+
+static void serve_queues(Datapath *d, const struct pollfd *fds) {
+        for (size_t i = 0; i < QUEUE_SOCKETS && !d->spread; i++)
+                if (fds[i].revents) {
+                        int n = queue_receive(&d->queues[i], &d->own_batch, false);
+
+                        batch_dispatch(d, i, &d->own_batch, n, clock_boottime_usec());
+                }
+}
+
 static void serve(Datapath *d, const struct pollfd *fds) {
         char bytes[16];
+        usec_t now;
 
-        if (fds[0].revents && recv(d->wake_fds[0], bytes, sizeof(bytes), MSG_DONTWAIT) < 0 && errno != EAGAIN)
+        serve_queues(d, fds + POLL_QUEUES);
+        if (fds[POLL_WAKE].revents && recv(d->wake_fds[0], bytes, sizeof(bytes), MSG_DONTWAIT) < 0 && errno != EAGAIN)
                 log_warning_errno(errno, "Cannot hear the other threads");
-        if (fds[1].revents)
+        if (fds[POLL_LISTEN].revents)
                 control_accept(d);
-        else if (fds[2].revents && d->control.fd >= 0)
+        else if (fds[POLL_CONTROL].revents && d->control.fd >= 0)
                 control_receive(d, clock_boottime_usec());
-        tick(d, clock_boottime_usec());
+        now = clock_boottime_usec();
+        tick(d, now);
+        d->spread = d->spread && now < d->spread_until_usec;
+}
+
+static void prepare(const Datapath *d, struct pollfd *fds) {
+        fds[POLL_WAKE] = (struct pollfd) { .fd = d->wake_fds[0], .events = POLLIN };
+        fds[POLL_LISTEN] = (struct pollfd) { .fd = d->control.listen_fd, .events = POLLIN };
+        fds[POLL_CONTROL] = (struct pollfd) { .fd = d->control.fd, .events = POLLIN };
+        for (size_t i = 0; i < QUEUE_SOCKETS; i++)
+                fds[POLL_QUEUES + i] = (struct pollfd) { .fd = d->queues[i].fd, .events = POLLIN };
 }
 
 /* Waits with the lock released. */
-static int sleep_unlocked(Datapath *d, struct pollfd *fds, nfds_t n_fds) {
+static int sleep_unlocked(Datapath *d, struct pollfd *fds) {
         usec_t now = clock_boottime_usec(), until = next_usec(d, now), usec = until > now ? until - now : 0;
         const struct timespec timeout = { .tv_sec = (time_t) (usec / USEC_PER_SEC), .tv_nsec = (long) (usec % USEC_PER_SEC) * 1000 };
+        nfds_t n_fds = d->spread ? POLL_QUEUES : _POLL_MAX;
         int r = 0;
 
         d->sleeps_until_usec = until;
@@ -106,19 +132,13 @@ static int sleep_unlocked(Datapath *d, struct pollfd *fds, nfds_t n_fds) {
 }
 
 void datapath_run(Datapath *d) {
-        for (;;) {
-                struct pollfd fds[] = {
-                        { .fd = d->wake_fds[0], .events = POLLIN },
-                        { .fd = d->control.listen_fd, .events = POLLIN },
-                        { .fd = d->control.fd, .events = POLLIN },
-                };
+        while (d->lost == 0) {
+                struct pollfd fds[_POLL_MAX];
 
-                if (sleep_unlocked(d, fds, ELEMENTSOF(fds)) < 0)
+                prepare(d, fds);
+                if (sleep_unlocked(d, fds) < 0)
                         return;
-                if (d->lost < 0) {
-                        log_error_errno(d->lost, "A queue is lost");
-                        return;
-                }
                 serve(d, fds);
         }
+        log_error_errno(d->lost, "A queue is lost");
 }

@@ -85,6 +85,7 @@ int datapath_init(Datapath *d) {
 void datapath_done(Datapath *d) {
         for (size_t i = 0; i < QUEUE_SOCKETS; i++)
                 queue_close(&d->queues[i]);
+        queue_batch_done(&d->own_batch);
         verdicts_done(&d->own_verdicts);
         closep(&d->wake_fds[0]);
         closep(&d->wake_fds[1]);
@@ -166,6 +167,8 @@ static int prepare(Datapath *d) {
                 r = notify_open(&d->notify);
         for (size_t i = 0; r >= 0 && i < QUEUE_SOCKETS; i++)
                 r = open_queue(&d->queues[i], i, inherited[i]);
+        if (r >= 0)
+                r = queue_batch_init(&d->own_batch);
         return r < 0 ? r : verdicts_init(&d->own_verdicts, d->queues);
 }
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <linux/netlink.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 
 #include "datapath/queue.h"
 #include "util/fd.h"
@@ -51,6 +52,7 @@ static int queue_bind(int fd, uint16_t queue, uint32_t seq) {
 static int queue_new_socket(size_t number) {
         _cleanup_close_ int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
         const struct sockaddr_nl any = { .nl_family = AF_NETLINK };
+        const struct timeval patience = { .tv_usec = QUEUE_PATIENCE_USEC };
         const int size = QUEUE_SOCKET_BUFFER, send_size = 2 * QUEUE_VERDICTS_SIZE;
         int r;
 
@@ -61,6 +63,8 @@ static int queue_new_socket(size_t number) {
         /* One datagram may be as long as this and no longer, and what the kernel does not take stays in the queue for ever. */
         if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &send_size, sizeof(send_size)) < 0)
                 return log_error_errno(errno, "Cannot enlarge the buffer of verdicts");
+        if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0)
+                return log_error_errno(errno, "Cannot bound the wait for packets");
         r = queue_bind(fd, (uint16_t) (QUEUE_HANDSHAKE_FIRST + number), 1);
         if (r >= 0 && number == 0)
                 r = queue_bind(fd, QUEUE_RECORD, 3);
@@ -75,9 +79,6 @@ static uint32_t queues_mask(size_t number) {
 }
 
 int queue_open(Queue *q, size_t number, int fd) {
-        q->messages = calloc(QUEUE_BATCH, QUEUE_MESSAGE_SIZE);
-        if (!q->messages)
-                return log_error_errno(ENOMEM, "Cannot set up the queue");
         q->inherited = fd >= 0 ? queues_mask(number) : 0;
         q->fd = fd >= 0 ? fd : queue_new_socket(number);
         return q->fd < 0 ? q->fd : 0;
@@ -85,24 +86,33 @@ int queue_open(Queue *q, size_t number, int fd) {
 
 void queue_close(Queue *q) {
         closep(&q->fd);
-        free(q->messages);
         *q = (Queue) QUEUE_INIT;
 }
 
-int queue_receive(Queue *q) {
+int queue_batch_init(QueueBatch *b) {
+        b->messages = calloc(QUEUE_BATCH, QUEUE_MESSAGE_SIZE);
+        return b->messages ? 0 : log_error_errno(ENOMEM, "Cannot set up the queue");
+}
+
+void queue_batch_done(QueueBatch *b) {
+        free(b->messages);
+        *b = (QueueBatch) {};
+}
+
+int queue_receive(const Queue *q, QueueBatch *b, bool wait) {
         struct mmsghdr headers[QUEUE_BATCH] = {};
         struct iovec iov[QUEUE_BATCH];
         int n;
 
         for (size_t i = 0; i < QUEUE_BATCH; i++) {
-                iov[i] = (struct iovec) { q->messages + i * QUEUE_MESSAGE_SIZE, QUEUE_MESSAGE_SIZE };
+                iov[i] = (struct iovec) { b->messages + i * QUEUE_MESSAGE_SIZE, QUEUE_MESSAGE_SIZE };
                 headers[i].msg_hdr = (struct msghdr) { .msg_iov = &iov[i], .msg_iovlen = 1 };
         }
-        n = recvmmsg(q->fd, headers, QUEUE_BATCH, MSG_WAITFORONE, NULL);
+        n = recvmmsg(q->fd, headers, QUEUE_BATCH, wait ? MSG_WAITFORONE : MSG_DONTWAIT, NULL);
         if (n < 0)
                 return errno == EAGAIN || errno == EINTR ? 0 : -errno;
         for (int i = 0; i < n; i++)
-                q->sizes[i] = headers[i].msg_len;
+                b->sizes[i] = headers[i].msg_len;
         return n;
 }
 
@@ -122,11 +132,11 @@ static void queue_drop_inherited(Queue *q, const QueueMsg *msg, Verdicts *v) {
                 v->n[socket] += (size_t) n;
 }
 
-int queue_message(Queue *q, size_t i, Verdicts *v, QueueMsg *ret) {
+int queue_message(Queue *q, const QueueBatch *b, size_t i, Verdicts *v, QueueMsg *ret) {
         int r;
 
         *ret = (QueueMsg) {};
-        r = queue_msg_parse(q->messages + i * QUEUE_MESSAGE_SIZE, q->sizes[i], ret);
+        r = queue_msg_parse(b->messages + i * QUEUE_MESSAGE_SIZE, b->sizes[i], ret);
         if (ret->id != 0)
                 queue_drop_inherited(q, ret, v);
         return r;

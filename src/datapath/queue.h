@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* The NFQUEUE sockets: messages in batches, verdicts joined into few sends. One socket for each queue that the table spreads handshakes over by processor,
- * so that a packet is taken up where it came up; the records come by the first. */
+/* The NFQUEUE sockets: messages in batches, verdicts joined into few sends. One socket for each queue that the table spreads handshakes over by processor; the
+ * records come by the first. */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,13 +19,17 @@
 #define QUEUE_LENGTH 4096u             /* packets the kernel keeps for us before it drops */
 #define QUEUE_SOCKET_BUFFER (8 * 1024 * 1024)
 #define QUEUE_SOCKETS QUEUE_HANDSHAKE_COUNT
+#define QUEUE_PATIENCE_USEC 50000u
 
 typedef struct Queue {
         int fd;
-        uint32_t inherited;            /* how many of its queues may still hold packets of a former process */
+        uint32_t inherited;            /* bit set of its queues that may still hold packets of a former process */
+} Queue;
+
+typedef struct QueueBatch { /* what one thread has received */
         uint8_t *messages;             /* QUEUE_BATCH buffers */
         size_t sizes[QUEUE_BATCH];     /* of what is in them */
-} Queue;
+} QueueBatch;
 
 /* Verdicts that one thread has made and not sent yet, by the socket that their packets came from: the kernel takes them from no other. */
 typedef struct Verdicts {
@@ -39,11 +44,12 @@ typedef struct Verdicts {
 _must_use_ int queue_open(Queue *q, size_t number, int fd);
 void queue_close(Queue *q);
 
-/* Waits for packets and takes one batch of messages, at least one. Returns how many; 0: none, try again; -ENOBUFS: the kernel dropped some; other errors: the
- * socket is lost. */
-_must_use_ int queue_receive(Queue *q);
-/* The i-th of them, valid until the next call. Returns as queue_msg_parse(). */
-_must_use_ int queue_message(Queue *q, size_t i, Verdicts *v, QueueMsg *ret);
+_must_use_ int queue_batch_init(QueueBatch *b);
+void queue_batch_done(QueueBatch *b);
+/* Takes one batch of messages; wait: for up to QUEUE_PATIENCE_USEC. Returns how many, 0: none; -ENOBUFS: the kernel dropped some; other errors: the socket is lost. */
+_must_use_ int queue_receive(const Queue *q, QueueBatch *b, bool wait);
+/* The i-th of them, valid until the next batch. Returns as queue_msg_parse(). */
+_must_use_ int queue_message(Queue *q, const QueueBatch *b, size_t i, Verdicts *v, QueueMsg *ret);
 
 _must_use_ int verdicts_init(Verdicts *v, const Queue queues[static QUEUE_SOCKETS]);
 void verdicts_done(Verdicts *v);

@@ -1,30 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 #include <errno.h>
-#include <sched.h>
-#include <sys/socket.h>
+#include <unistd.h>
 
 #include "datapath/datapath.h"
 #include "util/log.h"
 
 #define WORKER_STACK (512u * 1024)     /* a packet of 64 KiB is written on it, and one that waited is copied to it */
 
-/* The table spreads by the processor's number; where none of ours is allowed any is as good. */
-static void worker_pin(size_t number) {
-        cpu_set_t cpus;
+/* So many in one batch: the main thread does not keep up. A thread that serves one queue of four sees less of the same. */
+#define SPREAD_BATCH 4u
+#define SPREAD_KEEP_BATCH 2u
+#define SPREAD_USEC (100 * USEC_PER_MSEC)
 
-        if (sched_getaffinity(0, sizeof(cpus), &cpus) < 0)
-                return;
-        for (size_t i = 0; i < CPU_SETSIZE; i++)
-                if (i % QUEUE_SOCKETS != number)
-                        CPU_CLR(i, &cpus);
-        if (CPU_COUNT(&cpus) > 0 && sched_setaffinity(0, sizeof(cpus), &cpus) < 0)
-                log_warning_errno(errno, "Cannot bind a thread to its processors");
-}
-
-static void worker_message(Datapath *d, Worker *w, size_t i, usec_t now) {
+static void message_dispatch(Datapath *d, size_t socket, const QueueBatch *batch, size_t i, usec_t now) {
         QueueMsg msg;
-        int r = queue_message(&d->queues[w->number], i, &w->verdicts, &msg);
+        int r = queue_message(&d->queues[socket], batch, i, d->verdicts, &msg);
 
         if (r == -ENOMSG) /* the kernel's word on a verdict for a packet that is gone */
                 return;
@@ -35,40 +26,58 @@ static void worker_message(Datapath *d, Worker *w, size_t i, usec_t now) {
         }
         d->handshake.counters[DATAPATH_COUNTER_MALFORMED]++;
         if (msg.id != 0)
-                verdicts_drop(&w->verdicts, &msg);
+                verdicts_drop(d->verdicts, &msg);
 }
 
-/* One batch; n: of queue_receive(). */
-static void worker_turn(Datapath *d, Worker *w, int n) {
-        usec_t now;
+static void spread(Datapath *d, unsigned n, usec_t now) {
+        if (!d->may_spread || n < (d->spread ? SPREAD_KEEP_BATCH : SPREAD_BATCH))
+                return;
+        d->spread_until_usec = now + SPREAD_USEC;
+        if (!d->spread)
+                pthread_cond_broadcast(&d->spreads);
+        d->spread = true;
+}
 
-        pthread_mutex_lock(&d->lock);
-        now = clock_boottime_usec();
-        d->verdicts = &w->verdicts;
+void batch_dispatch(Datapath *d, size_t socket, const QueueBatch *batch, int n, usec_t now) {
         if (n == -ENOBUFS) /* the kernel dropped what had no room; TCP sends it again */
                 d->handshake.counters[DATAPATH_COUNTER_OVERRUN]++;
         else if (n < 0)
                 d->lost = n;
         for (int i = 0; i < n; i++)
-                worker_message(d, w, (size_t) i, now);
+                message_dispatch(d, socket, batch, (size_t) i, now);
+        spread(d, n < 0 ? 0 : (unsigned) n, now);
+}
+
+/* False: its help is not wanted any more. */
+static bool worker_turn(Datapath *d, Worker *w) {
+        int n = queue_receive(&d->queues[w->number], &w->batch, true);
+        usec_t now;
+        bool wanted;
+
+        pthread_mutex_lock(&d->lock);
+        now = clock_boottime_usec();
+        d->verdicts = &w->verdicts;
+        batch_dispatch(d, w->number, &w->batch, n, now);
         datapath_wake(d, now);
+        wanted = d->spread && d->lost == 0;
         pthread_mutex_unlock(&d->lock);
         verdicts_flush(&w->verdicts);
+        return wanted;
 }
 
 static void *worker_run(void *userdata) {
         Worker *w = userdata;
         Datapath *d = w->datapath;
-        int n;
 
-        worker_pin(w->number);
         pthread_barrier_wait(&d->started);
-        pthread_mutex_lock(&d->lock);
-        pthread_mutex_unlock(&d->lock);
-        do {
-                n = queue_receive(&d->queues[w->number]);
-                worker_turn(d, w, n);
-        } while (n >= 0 || n == -ENOBUFS);
+        for (;;) {
+                pthread_mutex_lock(&d->lock);
+                while (!d->spread)
+                        pthread_cond_wait(&d->spreads, &d->lock);
+                pthread_mutex_unlock(&d->lock);
+                while (worker_turn(d, w))
+                        ;
+        }
         return NULL;
 }
 
@@ -76,11 +85,14 @@ int workers_start(Datapath *d) {
         pthread_attr_t attributes;
         int r = 0;
 
+        d->may_spread = sysconf(_SC_NPROCESSORS_ONLN) > 1;
         pthread_attr_init(&attributes);
         pthread_attr_setstacksize(&attributes, WORKER_STACK);
         for (size_t i = 0; r >= 0 && i < QUEUE_SOCKETS; i++) {
                 d->workers[i] = (Worker) { .datapath = d, .number = i };
-                r = verdicts_init(&d->workers[i].verdicts, d->queues);
+                r = queue_batch_init(&d->workers[i].batch);
+                if (r >= 0)
+                        r = verdicts_init(&d->workers[i].verdicts, d->queues);
                 if (r >= 0)
                         r = -pthread_create(&d->workers[i].thread, &attributes, worker_run, &d->workers[i]);
         }
