@@ -23,7 +23,7 @@ _must_use_ int crypto_sha256(const void *data, size_t n, uint8_t ret[static CRYP
 /* A keyed HMAC-SHA256, prepared once, used many times (no allocation, no lock: also by several threads). Opaque, wiped on free. */
 typedef struct MacKey MacKey;
 _must_use_ int mac_key_new(const uint8_t key[static CRYPTO_KEY_SIZE], MacKey **ret);
-MacKey *mac_key_ref(MacKey *k); /* for one owner more, of the same thread; each frees it */
+MacKey *mac_key_ref(MacKey *k); /* for one owner more, under the same lock; each frees it */
 MacKey *mac_key_free(MacKey *k);
 DEFINE_CLEANUP(MacKey *, mac_key_free);
 /* HMAC over the concatenation of the parts, cut to ret_len (16 to 32) bytes. */
