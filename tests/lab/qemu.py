@@ -87,12 +87,14 @@ class QemuMachine(Guest):
         server.settimeout(20)
         try:
             self.port = server.accept()[0]
-            self.port.settimeout(120)
+            self.port.settimeout(400)  # half a minute where nothing else runs
             if self.line() != b"ready":
                 raise Broken("the agent of %s said something else than ready" % self.name)
         except OSError:
             with open(os.path.join(self.work, "console"), errors="replace") as file:
-                raise Broken("%s did not boot:\n%s" % (self.name, "".join(file.readlines()[-30:]))) from None
+                console = "".join(file.readlines()[-30:])
+            self.stop()
+            raise Broken("%s did not boot:\n%s" % (self.name, console)) from None
 
     def make_disk(self):
         """An ext4 image of the root, the product, the kernel's modules and the agent."""
@@ -107,7 +109,8 @@ class QemuMachine(Guest):
                     file.write(text)
             os.chmod(os.path.join(merged, "opt/lab/agent"), 0o755)
             os.chmod(os.path.join(merged, "opt/lab/probe"), 0o755)
-            roots.chroot(merged, "systemctl -q enable agent.service")
+            # Marked, a boot with SELinux would label the whole file system and then boot again.
+            roots.chroot(merged, "systemctl -q enable agent.service; systemctl -q mask selinux-autorelabel-mark.service")
             for path, label in LABELS.items():
                 os.setxattr(os.path.join(merged, path), "security.selinux", label)
             for name in ("dev", "sys", "proc"):
@@ -127,9 +130,13 @@ class QemuMachine(Guest):
 
     def ask(self, script, stdin, timeout):
         request = {"script": script, "stdin": base64.b64encode(stdin).decode(), "timeout": timeout}
-        self.port.settimeout(timeout + 30)
-        self.port.sendall(json.dumps(request).encode() + b"\n")
-        status, out, err = json.loads(self.line())
+        self.port.settimeout(timeout + 60)
+        try:
+            self.port.sendall(json.dumps(request).encode() + b"\n")
+            status, out, err = json.loads(self.line())
+        except OSError as error:
+            self.stop()  # an answer that comes after all would be taken for the next one
+            raise Broken("%s does not answer any more: %s" % (self.name, error)) from None
         return status, base64.b64decode(out), base64.b64decode(err)
 
     def popen(self, script):
@@ -139,6 +146,7 @@ class QemuMachine(Guest):
         if self.process and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+        self.process = None
 
 
 def accelerator():
@@ -165,14 +173,16 @@ class QemuLab:
         self.booted = None
 
     def get(self, name):
-        if self.booted != name:
+        if self.booted != name or not self.machine.process:
+            if self.machine.process:
+                self.machine.run("sync")
             self.machine.stop()
             self.machine.boot(PARAMETERS[name])
             self.booted = name
         return self.machine
 
     def logs(self, _):
-        if self.machine.port:
+        if self.machine.process:
             out = self.machine.run("journalctl -b --no-pager -o short-monotonic -n 1000 | grep -iE 'trireme|nginx|segfault|apparmor' | tail -n 25").out
             print("\n".join("#   stock| " + line[:240] for line in out.splitlines()), flush=True)
 
