@@ -43,7 +43,7 @@ def packages_are_there(total):
 def write(total, path):
     if path:
         with open(path, "w") as file:
-            json.dump(total.counts, file)
+            json.dump({"counts": total.counts}, file)
     return total.counts["failed"] > 0
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Everything that tests/run runs, in order, and the sum of it."""
+"""Everything that tests/run runs, side by side as far as it waits more than it works, and the sum of it."""
 
 import argparse
 import json
@@ -14,9 +14,12 @@ import time
 
 import host
 import roots
+from tap import Sum
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SECONDS = 40 * 60  # at most; it takes less than half of that, roots that are not cached yet included
+SOAK_MINUTES = 10
+SLOWEST = 10
 
 # Name, compiler, meson options, suites of meson test to leave out. With sanitizers gcc warns of what cannot happen.
 BUILDS = [
@@ -24,26 +27,11 @@ BUILDS = [
     ("clang", "clang", ["--werror"], ["--no-suite=gate"]),
     ("sanitizers", "gcc", ["-Db_sanitize=address,undefined", "-Db_lundef=false"], ["--no-suite=gate"]),
 ]
-
-
-class Sum:
-    def __init__(self):
-        self.counts, self.lock = {"passed": 0, "failed": 0, "skipped": 0}, threading.Lock()
-
-    def add(self, counts):
-        with self.lock:
-            for kind, number in counts.items():
-                self.counts[kind] += number
-
-    def result(self, kind, sentence, detail=""):
-        self.add({kind: 1})
-        print("%-4s %s" % ({"passed": "ok", "failed": "FAIL", "skipped": "skip"}[kind], sentence), flush=True)
-        for line in detail.rstrip().splitlines()[-60:]:
-            host.say("  " + line)
-
-    def line(self):
-        text = "%(passed)d passed, %(failed)d failed" % self.counts
-        return text + (", %(skipped)d skipped" % self.counts if self.counts["skipped"] else "")
+# Name, script and words of each part of the lab. The soak comes first: it takes its time however fast the machine is.
+LAB = [("soak", "soak.py", ["--minutes=%d" % SOAK_MINUTES])] \
+    + [(suite, "suite.py", ["--suite", suite]) for suite in roots.SUITES] \
+    + [(suite + "/qemu", "suite.py", ["--qemu", "--suite", suite]) for suite in roots.SUITES] \
+    + [("arm64", "cross.py", [])]
 
 
 def run(argv, timeout, **options):
@@ -56,30 +44,32 @@ def run_build(total, work, name, compiler, options, suites):
     build = os.path.join(work, name)
     environment = dict(os.environ, CC=compiler, ASAN_OPTIONS="detect_leaks=1:abort_on_error=0", UBSAN_OPTIONS="halt_on_error=1")
     for argv in (["meson", "setup", build, host.TOP] + options, ["ninja", "-C", build, "-j2"]):
-        status, out = run(argv, 400, env=environment)
+        status, out = run(argv, 600, env=environment)
         if status != 0:
             total.result("failed", "%s: build" % name, out)
             return
     total.result("passed", "%s: build" % name)
-    status, out = run(["meson", "test", "-C", build, "--no-rebuild", "--num-processes=2", "--print-errorlogs"] + suites, 300, env=environment)
-    log = os.path.join(build, "meson-logs", "testlog.json")
-    results = []
-    if os.path.exists(log):
-        with open(log) as file:
-            results = [json.loads(line) for line in file]
-    for entry in results:
-        kind = {"OK": "passed", "EXPECTEDFAIL": "passed", "SKIP": "skipped"}.get(entry["result"], "failed")
-        total.result(kind, "%s: %s" % (name, entry["name"]), entry.get("stdout", "") + entry.get("stderr", "") if kind == "failed" else "")
-    if not results or (status != 0 and all(entry["result"] in ("OK", "SKIP") for entry in results)):
-        total.result("failed", "%s: meson test" % name, out)
+    status, out = run(["meson", "test", "-C", build, "--no-rebuild", "--num-processes=2", "--timeout-multiplier=3", "--print-errorlogs"] + suites, 600,
+                      env=environment)
+    total.meson(name, build, status, out)
 
 
-def run_suite(total, work, deadline, words):
-    """One suite of the lab in a process of its own; its lines are passed on whole as they come."""
-    results = os.path.join(work, "-".join(words).replace("/", ""))
+def run_builds(total, work):
+    try:
+        for build in BUILDS:
+            run_build(total, work, *build)
+    except subprocess.TimeoutExpired as expired:
+        total.result("failed", "the builds", str(expired))
+
+
+def run_part(total, work, deadline, name, script, words):
+    """One part of the lab in a process of its own; its lines are passed on whole as they come."""
+    results = os.path.join(work, name.replace("/", "-") + ".json")
     seconds = int(deadline - time.monotonic())
-    argv = ["/usr/bin/python3", "-B", os.path.join(HERE, "suite.py"), "--results", results, "--seconds", str(max(seconds - 30, 10))] + words
-    process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+    if script == "suite.py":
+        words = words + ["--seconds", str(max(seconds - 30, 10))]
+    process = subprocess.Popen(["/usr/bin/python3", "-B", os.path.join(HERE, script), "--results", results] + words,
+                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
     killer = threading.Timer(max(seconds, 20), lambda: os.killpg(process.pid, signal.SIGKILL))
     killer.start()
     for line in process.stdout:
@@ -89,14 +79,24 @@ def run_suite(total, work, deadline, words):
     killer.cancel()
     if os.path.exists(results):
         with open(results) as file:
-            total.add(json.load(file))
+            found = json.load(file)
+        total.add(found["counts"])
+        total.seconds += found.get("seconds", [])
     else:
-        total.result("failed", "lab %s: came to an end (exit status %d)" % (" ".join(words), process.returncode))
+        total.result("failed", "lab %s: came to an end (exit status %d)" % (name, process.returncode))
 
 
-def run_lab(total, work, deadline):
-    suites = [["--suite", suite] for suite in roots.SUITES] + [["--qemu", "--suite", "bookworm"]]
-    threads = [threading.Thread(target=run_suite, args=(total, work, deadline, words)) for words in suites]
+def make_roots():
+    """Before the parts that share them, each of which would otherwise wait for the first to be ready."""
+    for suite in roots.SUITES:
+        roots.suite_root(suite)
+
+
+def run_all(total, work, deadline, quick):
+    threads = [threading.Thread(target=run_builds, args=(total, work))]
+    if not quick:
+        make_roots()
+        threads = [threading.Thread(target=run_part, args=(total, work, deadline) + part) for part in LAB] + threads
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -112,14 +112,13 @@ def main():
     work = tempfile.mkdtemp(prefix="trireme-test-", dir="/var/tmp")
     try:
         host.install(host.BUILD_PACKAGES + ["clang"] + host.LAB_PACKAGES + host.QEMU_PACKAGES)
-        for build in BUILDS:
-            run_build(total, work, *build)
-        if not arguments.quick:
-            run_lab(total, work, deadline)
-    except (host.Broken, subprocess.TimeoutExpired) as broken:
+        run_all(total, work, deadline, arguments.quick)
+    except host.Broken as broken:
         total.result("failed", "the test run itself", str(broken))
     finally:
         shutil.rmtree(work, ignore_errors=True)
+    for seconds, sentence in sorted(total.seconds, reverse=True)[:SLOWEST]:
+        host.say("%4d s  %s" % (seconds, sentence))
     print(total.line(), flush=True)
     sys.exit(total.counts["failed"] > 0 or total.counts["passed"] == 0)
 

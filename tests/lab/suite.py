@@ -107,6 +107,7 @@ class Report:
 
     def __init__(self, suite, only):
         self.suite, self.only, self.counts, self.notes = suite, only, {"passed": 0, "failed": 0, "skipped": 0}, []
+        self.seconds = []  # [seconds, sentence] of each case
 
     def result(self, kind, sentence, reason=""):
         self.counts[kind] += 1
@@ -155,6 +156,7 @@ def attempt(lab, report, names, function):
 def run_case(lab, report, sentence, function):
     """A case that fails is tried once more on fresh machines, since a busy host delays what a case waits for; that it was is said beside its result."""
     names = [name for name in inspect.signature(function).parameters if name != "report"]
+    started = time.monotonic()
     kind, detail = attempt(lab, report, names, function)
     if kind == "failed":
         first = detail
@@ -162,6 +164,7 @@ def run_case(lab, report, sentence, function):
         kind, detail = attempt(lab, report, names, function)
         if kind == "passed":
             detail = "at the second try; the first: " + " ".join(first.split())[:200]
+    report.seconds.append([time.monotonic() - started, "%s: %s" % (report.suite, sentence)])
     report.result(kind, sentence, detail)
     if kind == "failed":
         lab.logs(names)
@@ -218,7 +221,7 @@ def main():
     host.say("%s: %s" % (report.suite, report.counts))
     if arguments.results:
         with open(arguments.results, "w") as file:
-            json.dump(report.counts, file)
+            json.dump({"counts": report.counts, "seconds": report.seconds}, file)
     sys.exit(report.counts["failed"] > 0)
 
 

@@ -13,6 +13,7 @@ WORDS = {"passed": "ok", "failed": "FAIL", "skipped": "skip"}
 class Sum:
     def __init__(self):
         self.counts, self.lock = {"passed": 0, "failed": 0, "skipped": 0}, threading.Lock()
+        self.seconds = []  # [seconds, sentence] of what took its time
 
     def add(self, counts):
         with self.lock:
