@@ -11,6 +11,7 @@
 #include "enforcer/cut.h"
 #include "enforcer/datapath-client.h"
 #include "enforcer/enforce.h"
+#include "enforcer/number-sweep.h"
 #include "enforcer/verify-client.h"
 #include "ipc/credentials-protocol.h"
 #include "util/fd.h"
@@ -230,6 +231,7 @@ void key_change_tick(Manager *m) {
         int r;
 
         note_clock(m);
+        number_sweep(m, clock_boottime_usec());
         r = keys_rotate_dh(m->keys, &times, clock_boottime_usec());
         if (r < 0)
                 log_error_errno(r, "Cannot make a new Diffie-Hellman key, keeping the old one");

@@ -196,10 +196,10 @@ static int start_peers(Manager *m) {
 
         if (m->runtime_directory && (asprintf(&numbers, "%s/peers", m->runtime_directory) < 0 || asprintf(&certificates, "%s/certificates", m->runtime_directory) < 0))
                 return -ENOMEM;
-        r = peer_numbers_new(numbers, &m->numbers);
+        r = peer_numbers_new(numbers, clock_boottime_usec(), &m->numbers);
         if (r < 0 && r != -ENOMEM && numbers) {
                 log_warning_errno(r, "Cannot use %s", numbers);
-                r = peer_numbers_new(NULL, &m->numbers);
+                r = peer_numbers_new(NULL, 0, &m->numbers);
         }
         if (r < 0)
                 return r;

@@ -69,6 +69,7 @@ typedef struct Manager {
         Certificates *certificates;
         Peers *peers;
         PeerNumbers *numbers;
+        bool sweeping;                   /* number-sweep.h */
         usec_t changed_usec;             /* CLOCK_BOOTTIME: when anything that decides changed last; what was decided before may still come through */
         Link *verify;                    /* trireme-verify; NULL: not needed */
         Waiting *verify_waiting;         /* questions of the datapath that need a certificate */

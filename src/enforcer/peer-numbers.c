@@ -36,11 +36,12 @@ _Static_assert(sizeof(RecordHead) == 8 + 2 * sizeof(Voucher) + 32, "no padding")
 typedef struct Entry {
         RecordHead head;
         bool revoked;
+        usec_t used_usec;                        /* handed out, or read from the file */
         TagSet tags;
 } Entry;
 
 struct PeerNumbers {
-        Entry *entries[PEER_NUMBERS_MAX]; /* number 1 first */
+        Entry *entries[PEER_NUMBERS_MAX]; /* number 1 first; NULL: free */
         uint32_t n, n_read;               /* n_read: records in the file, older ones of a number included */
         void *by_tags;                    /* tsearch(3) */
         int fd;
@@ -86,28 +87,36 @@ PeerNumbers *peer_numbers_free(PeerNumbers *n) {
         return NULL;
 }
 
-/* Takes the tags of *e; equal ones must not be there. */
+/* Takes the tags of *e; equal ones must not be there, and its number must be free. */
 static int add(PeerNumbers *n, Entry *e) {
         Entry *copy = malloc(sizeof(*copy));
 
         if (!copy)
                 return -ENOMEM;
         *copy = *e;
-        copy->head.number = n->n + 1;
         if (!tsearch(copy, &n->by_tags, entry_compare)) {
                 free(copy);
                 return -ENOMEM;
         }
-        n->entries[n->n++] = copy;
+        n->entries[e->head.number - 1] = copy;
+        n->n++;
         e->tags = (TagSet) {};
         return 0;
 }
 
-static void remove_last(PeerNumbers *n) {
-        Entry *e = n->entries[--n->n];
-
+static void remove_entry(PeerNumbers *n, Entry *e) {
         tdelete(e, &n->by_tags, entry_compare);
+        n->entries[e->head.number - 1] = NULL;
+        n->n--;
         entry_free(e);
+}
+
+/* 0: none is free. */
+static uint32_t find_free(const PeerNumbers *n) {
+        for (uint32_t i = 0; i < PEER_NUMBERS_MAX; i++)
+                if (!n->entries[i])
+                        return i + 1;
+        return 0;
 }
 
 /* ---- the file ---- */
@@ -159,21 +168,24 @@ static int read_record(const uint8_t *data, size_t size, Entry *ret) {
 /* 0: what it says cannot be, -ENOMEM. */
 static int take_record(PeerNumbers *n, Entry *e) {
         uint32_t i = e->head.number - 1;
+        const Entry **same = tfind(e, &n->by_tags, entry_compare);
 
-        if (i == n->n && i < PEER_NUMBERS_MAX)
+        if (i >= PEER_NUMBERS_MAX || (same && *same != n->entries[i]))
+                return 0;
+        if (!n->entries[i])
                 return add(n, e) < 0 ? -ENOMEM : 1;
-        if (i >= n->n || entry_compare(e, n->entries[i]) != 0)
+        if (!same)
                 return 0;
         n->entries[i]->head = e->head;
         return 1;
 }
 
-static int read_file(PeerNumbers *n, const uint8_t *data, size_t size, size_t *ret_good) {
+static int read_file(PeerNumbers *n, const uint8_t *data, size_t size, usec_t now_usec, size_t *ret_good) {
         size_t offset = 0;
         int k = 1;
 
         while (k > 0) {
-                Entry e = {};
+                Entry e = { .used_usec = now_usec };
                 int r;
 
                 k = read_record(data + offset, size - offset, &e);
@@ -191,20 +203,21 @@ static int read_file(PeerNumbers *n, const uint8_t *data, size_t size, size_t *r
 }
 
 static int rewrite(PeerNumbers *n) {
-        int r = ftruncate(n->fd, 0) < 0 ? -errno : 0;
+        int r = n->fd >= 0 && ftruncate(n->fd, 0) < 0 ? -errno : 0;
 
-        for (uint32_t i = 0; r >= 0 && i < n->n; i++)
-                r = write_record(n->fd, n->entries[i]);
+        for (uint32_t i = 0; n->fd >= 0 && r >= 0 && i < PEER_NUMBERS_MAX; i++)
+                if (n->entries[i])
+                        r = write_record(n->fd, n->entries[i]);
         return r;
 }
 
-static int load(PeerNumbers *n, const char *path) {
+static int load(PeerNumbers *n, const char *path, usec_t now_usec) {
         _cleanup_free_ uint8_t *data = NULL;
         size_t size, good;
         int r = append_file_open(path, FILE_MAX, &n->fd, &data, &size);
 
         if (r >= 0)
-                r = read_file(n, data, size, &good);
+                r = read_file(n, data, size, now_usec, &good);
         if (r < 0)
                 return r;
         if (ftruncate(n->fd, (off_t) good) < 0)
@@ -212,14 +225,14 @@ static int load(PeerNumbers *n, const char *path) {
         return n->n_read > 2 * n->n ? rewrite(n) : 0;
 }
 
-int peer_numbers_new(const char *path, PeerNumbers **ret) {
+int peer_numbers_new(const char *path, usec_t now_usec, PeerNumbers **ret) {
         _cleanup_(peer_numbers_freep) PeerNumbers *n = calloc(1, sizeof(*n));
         int r;
 
         if (!n)
                 return -ENOMEM;
         n->fd = -1;
-        r = path ? load(n, path) : 0;
+        r = path ? load(n, path, now_usec) : 0;
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(n);
@@ -242,8 +255,8 @@ static bool same(const Voucher *a, const Voucher *b) {
         return memcmp(a, b, sizeof(*a)) == 0;
 }
 
-static int make(PeerNumbers *n, const Peer *peer, const RecordHead *head) {
-        Entry e = { .head = *head };
+static int make(PeerNumbers *n, const Peer *peer, const Entry *like) {
+        Entry e = { .head = like->head, .used_usec = like->used_usec };
         int r;
 
         r = tag_set_merge(&e.tags, &peer->tags);
@@ -253,14 +266,14 @@ static int make(PeerNumbers *n, const Peer *peer, const RecordHead *head) {
         tag_set_done(&e.tags);
         if (r < 0 || n->fd < 0)
                 return r;
-        r = write_record(n->fd, n->entries[n->n - 1]);
+        r = write_record(n->fd, n->entries[e.head.number - 1]);
         if (r < 0)
-                remove_last(n);
+                remove_entry(n, n->entries[e.head.number - 1]);
         return r;
 }
 
-uint32_t peer_numbers_get(PeerNumbers *n, const Peer *peer) {
-        Entry key = { .head = { .voucher = voucher_of(peer), .families = peer->families }, .tags = peer->tags };
+uint32_t peer_numbers_get(PeerNumbers *n, const Peer *peer, usec_t now_usec) {
+        Entry key = { .head = { .voucher = voucher_of(peer), .families = peer->families }, .used_usec = now_usec, .tags = peer->tags };
         Entry **slot;
         int r;
 
@@ -269,24 +282,41 @@ uint32_t peer_numbers_get(PeerNumbers *n, const Peer *peer) {
         slot = tfind(&key, &n->by_tags, entry_compare);
         if (slot) {
                 (*slot)->revoked = false; /* it is verified again */
+                (*slot)->used_usec = now_usec;
                 return (*slot)->head.number;
         }
-        if (n->n >= PEER_NUMBERS_MAX) {
+        key.head.number = find_free(n);
+        if (key.head.number == 0) {
                 if (!n->full_told)
                         log_warning("More than %u different peers were seen; connections with further ones are cut by each change of their unit", PEER_NUMBERS_MAX);
                 n->full_told = true;
                 return 0;
         }
-        r = make(n, peer, &key.head);
+        r = make(n, peer, &key);
         if (r < 0) {
                 log_warning_errno(r, "Cannot keep what a peer is; connections with it are cut by the next change of their unit");
                 return 0;
         }
-        return n->n;
+        return key.head.number;
+}
+
+bool peer_numbers_is_crowded(const PeerNumbers *n) {
+        return n->n > PEER_NUMBERS_MAX / 2;
+}
+
+int peer_numbers_collect(PeerNumbers *n, const uint8_t used[static PEER_NUMBERS_MAX / 8], usec_t now_usec) {
+        for (uint32_t i = 0; i < PEER_NUMBERS_MAX; i++) {
+                Entry *e = n->entries[i];
+
+                if (e && !(used[i / 8] & 1u << i % 8) && now_usec >= e->used_usec + PEER_NUMBER_KEPT_USEC)
+                        remove_entry(n, e);
+        }
+        n->full_told = false;
+        return rewrite(n);
 }
 
 const TagSet *peer_numbers_find(const PeerNumbers *n, uint32_t number, uint16_t *ret_families) {
-        const Entry *e = number > 0 && number <= n->n ? n->entries[number - 1] : NULL;
+        const Entry *e = number > 0 && number <= PEER_NUMBERS_MAX ? n->entries[number - 1] : NULL;
 
         if (!e || e->revoked)
                 return NULL;
@@ -310,11 +340,11 @@ static bool entry_prove(Entry *e, const Voucher *v, const uint8_t *dh) {
 void peer_numbers_prove(PeerNumbers *n, const Peer *peer) {
         const Voucher v = voucher_of(peer);
 
-        for (uint32_t i = 0; i < n->n; i++) {
+        for (uint32_t i = 0; i < PEER_NUMBERS_MAX; i++) {
                 Entry *e = n->entries[i];
                 int r;
 
-                if (!entry_prove(e, &v, peer->dh) || n->fd < 0)
+                if (!e || !entry_prove(e, &v, peer->dh) || n->fd < 0)
                         continue;
                 r = write_record(n->fd, e);
                 if (r < 0) /* holds as long as this process does; then the flow is cut that could have gone on */
@@ -326,10 +356,11 @@ void peer_numbers_revoke(PeerNumbers *n, const uint8_t certificate[static CRYPTO
         Voucher v = { .mode = TOKEN_PKI };
 
         memcpy(v.certificate, certificate, sizeof(v.certificate));
-        for (uint32_t i = 0; i < n->n; i++) {
+        for (uint32_t i = 0; i < PEER_NUMBERS_MAX; i++) {
                 Entry *e = n->entries[i];
 
-                e->revoked = e->revoked || same(&e->head.voucher, &v) || same(&e->head.successor, &v);
+                if (e)
+                        e->revoked = e->revoked || same(&e->head.voucher, &v) || same(&e->head.successor, &v);
         }
 }
 
@@ -348,10 +379,10 @@ static bool vouches(const Voucher *v, const TagSet *tags, const Keys *keys, Cert
 unsigned peer_numbers_judge(PeerNumbers *n, const Keys *keys, Certificates *certificates, usec_t now_usec) {
         unsigned n_revoked = 0;
 
-        for (uint32_t i = 0; i < n->n; i++) {
+        for (uint32_t i = 0; i < PEER_NUMBERS_MAX; i++) {
                 Entry *e = n->entries[i];
 
-                if (e->revoked || vouches(&e->head.voucher, &e->tags, keys, certificates, now_usec) ||
+                if (!e || e->revoked || vouches(&e->head.voucher, &e->tags, keys, certificates, now_usec) ||
                     vouches(&e->head.successor, &e->tags, keys, certificates, now_usec))
                         continue;
                 e->revoked = true;

@@ -76,7 +76,7 @@ static void resolve_peer(const Resolver *r, const DatapathResolve *q, const Peer
         decision_write(r, &d, &ret->decision);
         resolve_keys(r, peer, q, ret);
         if (ret->verified && d.allow && r->numbers)
-                ret->peer_number = peer_numbers_get(r->numbers, peer);
+                ret->peer_number = peer_numbers_get(r->numbers, peer, time->now_usec);
 }
 
 /* One end of a local connection; self and other may be NULL: a stranger. */

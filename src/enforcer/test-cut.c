@@ -24,7 +24,7 @@ static Peer make_peer(const char *labels) {
 
 static uint32_t number_of(PeerNumbers *n, const char *labels) {
         Peer peer = make_peer(labels);
-        uint32_t number = peer_numbers_get(n, &peer);
+        uint32_t number = peer_numbers_get(n, &peer, 0);
 
         tag_set_done(&peer.tags);
         return number;
@@ -37,14 +37,14 @@ static void equal_peers_have_one_number_and_others_another(void **state) {
         Peer peer = make_peer("app=web");
         uint16_t families = 0;
 
-        assert_int_equal(peer_numbers_new(NULL, &n), 0);
-        assert_int_equal(peer_numbers_get(n, &peer), 1);
+        assert_int_equal(peer_numbers_new(NULL, 0, &n), 0);
+        assert_int_equal(peer_numbers_get(n, &peer, 0), 1);
         assert_int_equal(number_of(n, "app=api"), 2);
         assert_int_equal(number_of(n, "app=web"), 1);
         peer.families = 1;
-        assert_int_equal(peer_numbers_get(n, &peer), 3); /* what it does not announce counts */
+        assert_int_equal(peer_numbers_get(n, &peer, 0), 3); /* what it does not announce counts */
         peer.key_id++;
-        assert_int_equal(peer_numbers_get(n, &peer), 4); /* and who vouches for it */
+        assert_int_equal(peer_numbers_get(n, &peer, 0), 4); /* and who vouches for it */
         assert_true(tag_set_has(peer_numbers_find(n, 2, &families), "@usr:app", "api"));
         assert_int_equal(families, TAG_FAMILIES_ALL);
         assert_null(peer_numbers_find(n, 0, &families));
@@ -63,7 +63,7 @@ static void numbers_are_known_again_and_a_torn_record_is_cut_off(void **state) {
         for (unsigned round = 0; round < 3; round++) {
                 _cleanup_(peer_numbers_freep) PeerNumbers *n = NULL;
 
-                assert_int_equal(peer_numbers_new(path, &n), 0);
+                assert_int_equal(peer_numbers_new(path, 0, &n), 0);
                 assert_int_equal(number_of(n, "app=web tier=front"), 1);
                 assert_int_equal(number_of(n, "app=api"), 2);
                 assert_true(tag_set_has(peer_numbers_find(n, 1, &families), "@usr:tier", "front"));
@@ -87,15 +87,15 @@ static void a_revoked_number_is_none_until_its_peer_is_verified_again(void **sta
 
         pki.mode = TOKEN_PKI;
         pki.certificate[0] = 5;
-        assert_int_equal(peer_numbers_new(NULL, &n), 0);
+        assert_int_equal(peer_numbers_new(NULL, 0, &n), 0);
         assert_int_equal(number_of(n, "app=web"), 1);
-        assert_int_equal(peer_numbers_get(n, &pki), 2);
+        assert_int_equal(peer_numbers_get(n, &pki, 0), 2);
         peer_numbers_revoke(n, other);
         assert_non_null(peer_numbers_find(n, 2, &families));
         peer_numbers_revoke(n, pki.certificate);
         assert_null(peer_numbers_find(n, 2, &families));
         assert_non_null(peer_numbers_find(n, 1, &families));
-        assert_int_equal(peer_numbers_get(n, &pki), 2);
+        assert_int_equal(peer_numbers_get(n, &pki, 0), 2);
         assert_non_null(peer_numbers_find(n, 2, &families));
         tag_set_done(&pki.tags);
 }

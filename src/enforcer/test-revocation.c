@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "crypto/test-authority.h"
+#include "enforcer/number-sweep.h"
 #include "enforcer/test-world.h"
 #include "ipc/marks.h"
 
@@ -36,7 +37,7 @@ static Peer make_peer(TokenMode mode, uint8_t by, uint8_t dh, const char *labels
 
 static uint32_t number_of(PeerNumbers *n, TokenMode mode, uint8_t by, uint8_t dh, const char *labels) {
         Peer peer = make_peer(mode, by, dh, labels);
-        uint32_t number = peer_numbers_get(n, &peer);
+        uint32_t number = peer_numbers_get(n, &peer, 0);
 
         tag_set_done(&peer.tags);
         return number;
@@ -64,7 +65,7 @@ static void a_dropped_psk_takes_along_who_has_not_shown_the_next_one(void **stat
         const Keys both = psk_keys(2, 1), fresh = psk_keys(2, 0);
         uint32_t changed, thief, silent;
 
-        assert_int_equal(peer_numbers_new(NULL, &n), 0);
+        assert_int_equal(peer_numbers_new(NULL, 0, &n), 0);
         changed = number_of(n, TOKEN_PSK, 1, 10, "app=web");
         thief = number_of(n, TOKEN_PSK, 1, 66, "app=web"); /* the same tags and the same key, but not the same node */
         silent = number_of(n, TOKEN_PSK, 1, 11, "app=db");
@@ -103,7 +104,7 @@ static void a_ca_that_is_gone_takes_along_who_has_not_shown_another_certificate(
         _cleanup_(certificates_freep) Certificates *c = NULL;
         uint32_t renewed, narrowed, thief, silent;
 
-        assert_int_equal(peer_numbers_new(NULL, &n), 0);
+        assert_int_equal(peer_numbers_new(NULL, 0, &n), 0);
         assert_int_equal(certificates_new(NULL, &c), 0);
         renewed = number_of(n, TOKEN_PKI, 1, 10, "app=web");
         narrowed = number_of(n, TOKEN_PKI, 1, 10, "app=db");
@@ -135,7 +136,7 @@ static void the_next_dh_key_of_a_node_is_its_own_too(void **state) {
         _cleanup_(certificates_freep) Certificates *c = NULL;
         uint32_t number;
 
-        assert_int_equal(peer_numbers_new(NULL, &n), 0);
+        assert_int_equal(peer_numbers_new(NULL, 0, &n), 0);
         assert_int_equal(certificates_new(NULL, &c), 0);
         number = number_of(n, TOKEN_PKI, 1, 10, "app=web");
         prove(n, TOKEN_PKI, 1, 10);
@@ -154,7 +155,7 @@ static void a_revoked_certificate_takes_all_along_that_it_admitted(void **state)
         const uint8_t revoked[CRYPTO_HASH_SIZE] = { 1 };
         uint32_t number, other;
 
-        assert_int_equal(peer_numbers_new(NULL, &n), 0);
+        assert_int_equal(peer_numbers_new(NULL, 0, &n), 0);
         assert_int_equal(certificates_new(NULL, &c), 0);
         number = number_of(n, TOKEN_PKI, 1, 10, "app=web");
         prove(n, TOKEN_PKI, 1, 10);
@@ -176,7 +177,7 @@ static void what_was_proven_is_known_after_a_restart(void **state) {
         for (unsigned round = 0; round < 4; round++) {
                 _cleanup_(peer_numbers_freep) PeerNumbers *n = NULL;
 
-                assert_int_equal(peer_numbers_new(path, &n), 0);
+                assert_int_equal(peer_numbers_new(path, 0, &n), 0);
                 if (round == 0) {
                         number = number_of(n, TOKEN_PSK, 1, 10, "app=web");
                         prove(n, TOKEN_PSK, 2, 10);
@@ -190,6 +191,32 @@ static void what_was_proven_is_known_after_a_restart(void **state) {
         }
         assert_true(lseek(fd, 0, SEEK_END) < 600);
         close(fd);
+        unlink(path);
+}
+
+static void numbers_that_nobody_bears_are_free_again_but_not_at_once(void **state) {
+        _cleanup_(peer_numbers_freep) PeerNumbers *n = NULL, *again = NULL;
+        uint8_t used[PEER_NUMBERS_MAX / 8] = { 2 }; /* number 2 */
+        char path[] = "/tmp/trireme-test-XXXXXX";
+        Peer late = make_peer(TOKEN_PSK, 1, 4, "app=web");
+
+        close(mkstemp(path));
+        assert_int_equal(peer_numbers_new(path, 0, &n), 0);
+        for (uint8_t i = 1; i <= 3; i++)
+                assert_int_equal(number_of(n, TOKEN_PSK, 1, i, "app=web"), i);
+        assert_int_equal(peer_numbers_get(n, &late, 5), 4);
+        assert_int_equal(peer_numbers_collect(n, used, PEER_NUMBER_KEPT_USEC - 1), 0);
+        assert_true(stands(n, 1) && stands(n, 2) && stands(n, 3));
+        assert_int_equal(peer_numbers_collect(n, used, PEER_NUMBER_KEPT_USEC), 0);
+        assert_false(stands(n, 1));
+        assert_true(stands(n, 2));
+        assert_false(stands(n, 3));
+        assert_true(stands(n, 4)); /* the datapath may still hand it out */
+        assert_int_equal(number_of(n, TOKEN_PSK, 1, 9, "app=web"), 1);
+        assert_int_equal(peer_numbers_new(path, 0, &again), 0);
+        assert_true(stands(again, 1) && stands(again, 2) && !stands(again, 3) && stands(again, 4));
+        assert_int_equal(number_of(again, TOKEN_PSK, 1, 9, "app=web"), 1);
+        tag_set_done(&late.tags);
         unlink(path);
 }
 
@@ -287,14 +314,38 @@ static void a_key_that_went_while_nobody_looked_takes_its_connections_along(void
         world_attach(w, "a.service", 77);
         w->listed[w->n_listed++] = make_unit("a.service", 77, HELPER_ACTIVE, HELPER_UNIT_ATTACHED);
         peer.key_id = w->m->keys->psks[0].key_id;
-        add_socket(w, 1, peer_numbers_get(w->m->numbers, &peer));
-        add_socket(w, 2, peer_numbers_get(w->m->numbers, &other)); /* of a key that is none of ours any more after the restart */
+        add_socket(w, 1, peer_numbers_get(w->m->numbers, &peer, 0));
+        add_socket(w, 2, peer_numbers_get(w->m->numbers, &other, 0)); /* of a key that is none of ours any more after the restart */
         world_forget(w);
         world_restart(w);
         assert_false(is_cut(w, 1));
         assert_true(is_cut(w, 2));
         tag_set_done(&peer.tags);
         tag_set_done(&other.tags);
+}
+
+static void a_crowd_of_numbers_is_swept_but_those_that_live_connections_bear(void **state) {
+        Peer peer = make_peer(TOKEN_PSK, 0, 10, "app=web");
+        World *w = *state;
+        uint32_t number = 0;
+
+        w->texts[0][0] = "a.service";
+        w->texts[0][1] = "[X-Trireme]\nTriremeLabels=app=a\nTriremeAccept=app=web\n";
+        world_start(w, WORLD_PSK);
+        world_attach(w, "a.service", 77);
+        w->listed[w->n_listed++] = make_unit("a.service", 77, HELPER_ACTIVE, HELPER_UNIT_ATTACHED);
+        for (uint32_t i = 1; i <= PEER_NUMBERS_MAX / 2 + 1; i++) {
+                memcpy(peer.dh, &i, sizeof(i));
+                number = peer_numbers_get(w->m->numbers, &peer, 0);
+        }
+        add_socket(w, 1, 5);
+        number_sweep(w->m, PEER_NUMBER_KEPT_USEC);
+        world_settle(w);
+        assert_true(stands(w->m->numbers, 5));
+        assert_false(stands(w->m->numbers, 6));
+        assert_false(stands(w->m->numbers, number));
+        assert_false(w->m->sweeping);
+        tag_set_done(&peer.tags);
 }
 
 /* ---- clocks ---- */
@@ -370,6 +421,8 @@ int main(void) {
                 cmocka_unit_test(the_next_dh_key_of_a_node_is_its_own_too),
                 cmocka_unit_test(a_revoked_certificate_takes_all_along_that_it_admitted),
                 cmocka_unit_test(what_was_proven_is_known_after_a_restart),
+                cmocka_unit_test(numbers_that_nobody_bears_are_free_again_but_not_at_once),
+                cmocka_unit_test_setup_teardown(a_crowd_of_numbers_is_swept_but_those_that_live_connections_bear, world_setup, world_teardown),
                 cmocka_unit_test(certificates_are_judged_again_after_a_restart),
                 cmocka_unit_test(a_denied_node_is_revoked_whatever_its_ca_says),
                 cmocka_unit_test_setup_teardown(a_key_that_went_while_nobody_looked_takes_its_connections_along, world_setup, world_teardown),
