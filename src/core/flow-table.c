@@ -5,8 +5,14 @@
 #include "core/flow-table.h"
 #include "core/table.h"
 
+typedef struct OwnerKey {
+        struct in6_addr owner;
+        uint32_t class;
+} OwnerKey;
+
 struct FlowTable {
         Table *half_open;      /* has room for all classes together */
+        Table *owners;         /* how many flows each has in a class */
         uint32_t n_half_open[_FLOW_CLASS_MAX];
         Table *released;
 };
@@ -25,6 +31,8 @@ int flow_table_new(const uint8_t seed[static 16], FlowTable **ret) {
                 return -ENOMEM;
         r = table_new(FLOW_LOCAL_MAX + FLOW_KNOWN_MAX + FLOW_UNKNOWN_MAX, sizeof(FlowKey), sizeof(Flow), seed, &t->half_open);
         if (r >= 0)
+                r = table_new(FLOW_LOCAL_MAX + FLOW_KNOWN_MAX + FLOW_UNKNOWN_MAX, sizeof(OwnerKey), sizeof(uint32_t), seed, &t->owners);
+        if (r >= 0)
                 r = table_new(FLOW_RELEASED_MAX, sizeof(FlowKey), sizeof(Released), seed, &t->released);
         if (r < 0)
                 return r;
@@ -40,6 +48,7 @@ FlowTable *flow_table_free(FlowTable *t) {
         while (t->half_open && (f = table_first(t->half_open)))
                 flow_table_remove(t, f);
         table_free(t->half_open);
+        table_free(t->owners);
         table_free(t->released);
         free(t);
         return NULL;
@@ -61,16 +70,38 @@ Flow *flow_table_get(FlowTable *t, const FlowKey *key, usec_t now) {
         return f && f->expires_usec > now ? f : NULL;
 }
 
-Flow *flow_table_add(FlowTable *t, const FlowKey *key, FlowClass class, usec_t now) {
-        Flow *f = table_get(t->half_open, key);
+struct in6_addr flow_owner_address(const struct in6_addr *address) {
+        struct in6_addr owner = *address;
 
-        if (f) /* its time is over: the sweep comes only now and then */
+        if (!IN6_IS_ADDR_V4MAPPED(address)) /* whoever has one address of a network of 64 bits has all */
+                memset(owner.s6_addr + 8, 0, 8);
+        return owner;
+}
+
+struct in6_addr flow_owner_unit(uint32_t unit) {
+        struct in6_addr owner = {};
+
+        memcpy(owner.s6_addr, &unit, sizeof(unit));
+        return owner;
+}
+
+Flow *flow_table_add(FlowTable *t, const FlowKey *key, FlowClass class, const struct in6_addr *owner, usec_t now) {
+        const OwnerKey owner_key = { .owner = *owner, .class = class };
+        Flow *f = table_get(t->half_open, key);
+        uint32_t *n_owned;
+
+        if (f)
                 flow_table_remove(t, f);
-        if (t->n_half_open[class] == class_max[class])
+        n_owned = table_get(t->owners, &owner_key);
+        if (t->n_half_open[class] == class_max[class] || (n_owned && *n_owned == class_max[class] / FLOW_OWNER_SHARE))
                 return NULL;
+        if (!n_owned) /* has as much room as there can be flows */
+                n_owned = table_add(t->owners, &owner_key);
         f = table_add(t->half_open, key);
+        ++*n_owned;
         t->n_half_open[class]++;
         f->class = class;
+        f->owner = *owner;
         f->expires_usec = now + FLOW_HALF_OPEN_USEC;
         return f;
 }
@@ -80,9 +111,18 @@ void flow_table_renew(FlowTable *t, Flow *flow, usec_t now) {
         table_touch(t->half_open, flow);
 }
 
+static void owner_leave(FlowTable *t, const Flow *flow) {
+        const OwnerKey key = { .owner = flow->owner, .class = flow->class };
+        uint32_t *n_owned = table_get(t->owners, &key);
+
+        if (--*n_owned == 0)
+                table_remove(t->owners, n_owned);
+}
+
 void flow_table_remove(FlowTable *t, Flow *flow) {
         mac_key_free(flow->syn_ack_key);
         mac_key_free(flow->ack_key);
+        owner_leave(t, flow);
         t->n_half_open[flow->class]--;
         table_remove(t->half_open, flow);
 }

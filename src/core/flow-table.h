@@ -33,6 +33,8 @@ typedef enum FlowClass {
 #define FLOW_KNOWN_MAX 8192u
 #define FLOW_UNKNOWN_MAX 4096u
 #define FLOW_RELEASED_MAX 65536u
+/* Of the room of its class one owner gets a quarter, so that none keeps all others out: an address that connects (an IPv6 network of 64 bits), a unit of ours. */
+#define FLOW_OWNER_SHARE 4u
 
 typedef struct FlowKey {
         struct in6_addr client, server;
@@ -52,6 +54,7 @@ typedef enum FlowState { /* docs/protocol.md, "States" */
 typedef struct Flow {
         FlowState state;
         FlowClass class;
+        struct in6_addr owner;
         uint32_t unit;                 /* the local end */
         Endpoints endpoints;           /* as seen here */
         usec_t expires_usec;
@@ -93,8 +96,11 @@ FlowKey flow_key(const Endpoints *e, FlowRole role);
 
 /* NULL: none, or its time is over. */
 Flow *flow_table_get(FlowTable *t, const FlowKey *key, usec_t now);
-/* A zeroed half-open flow that lives FLOW_HALF_OPEN_USEC; NULL: no room in this class. The key must not be there. */
-Flow *flow_table_add(FlowTable *t, const FlowKey *key, FlowClass class, usec_t now);
+/* Who fills room: whoever connects from that address, or the local unit. */
+struct in6_addr flow_owner_address(const struct in6_addr *address);
+struct in6_addr flow_owner_unit(uint32_t unit);
+/* A zeroed half-open flow that lives FLOW_HALF_OPEN_USEC, in place of one of that key; NULL: no room in this class, or none for this owner. */
+Flow *flow_table_add(FlowTable *t, const FlowKey *key, FlowClass class, const struct in6_addr *owner, usec_t now);
 void flow_table_renew(FlowTable *t, Flow *flow, usec_t now);
 void flow_table_remove(FlowTable *t, Flow *flow);
 /* A flow whose time is over, in any class, or NULL: for the caller to look at and remove. */

@@ -33,13 +33,14 @@ static bool make_syn(Handshake *h, const HandshakeInput *in, const Unit *unit, F
 }
 
 static Flow *client_open(Handshake *h, const HandshakeInput *in, const Unit *unit, const Endpoints *endpoints) {
+        const struct in6_addr owner = flow_owner_unit(unit->index);
         const FlowKey key = flow_key(endpoints, FLOW_CLIENT);
         Flow *f = flow_table_get(h->flows, &key, in->now);
 
         if (f)
                 flow_table_remove(h->flows, f); /* our own kernel has begun anew on this tuple */
         flow_table_forget_released(h->flows, &key);
-        f = flow_table_add(h->flows, &key, FLOW_CLASS_LOCAL, in->now);
+        f = flow_table_add(h->flows, &key, FLOW_CLASS_LOCAL, &owner, in->now);
         if (!f)
                 return NULL;
         f->state = FLOW_CLIENT_SYN_SENT;

@@ -87,7 +87,8 @@ static bool prepare_syn_ack(const Syn *s, Flow *f) {
 static Action syn_open(Handshake *h, const Syn *s, const Judged *judged, bool known) {
         const Flow *before = flow_table_get(h->flows, &s->key, s->in->now);
         int64_t credit = before ? before->credit : 0;
-        Flow *f = flow_table_add(h->flows, &s->key, known ? FLOW_CLASS_KNOWN : FLOW_CLASS_UNKNOWN, s->in->now);
+        const struct in6_addr owner = flow_owner_address(&s->endpoints.client);
+        Flow *f = flow_table_add(h->flows, &s->key, known ? FLOW_CLASS_KNOWN : FLOW_CLASS_UNKNOWN, &owner, s->in->now);
 
         if (!f)
                 return action_drop(h, DATAPATH_COUNTER_FLOWS_FULL);
@@ -256,6 +257,9 @@ Action handshake_server_output(Handshake *h, const HandshakeInput *in, Flow *f) 
         if (!(in->packet.flags & TCP_FLAG_RST))
                 return action_drop(h, DATAPATH_COUNTER_NO_STATE);
         f->reset = true;
+        if (f->class == FLOW_CLASS_UNKNOWN && f->credit < in->packet.payload_offset)
+                return action_drop(h, DATAPATH_COUNTER_NO_STATE);
+        f->credit -= in->packet.payload_offset;
         return action_strip(VERDICT_PASS, &in->packet);
 }
 

@@ -21,6 +21,7 @@ typedef struct Address {
 
 struct PeerCache {
         Table *pairs, *peers, *judgements, *addresses;
+        Table *nodes; /* how many of the peers are of one node */
 };
 
 static void pair_done(Pair *p) {
@@ -49,6 +50,8 @@ int peer_cache_new(const uint8_t seed[static 16], PeerCache **ret) {
         if (r >= 0)
                 r = table_new(PEER_CACHE_PEERS, DATAPATH_HASH_SIZE, sizeof(Peer), seed, &c->peers);
         if (r >= 0)
+                r = table_new(PEER_CACHE_PEERS, sizeof((Peer) {}.dh), sizeof(uint32_t), seed, &c->nodes);
+        if (r >= 0)
                 r = table_new(PEER_CACHE_DECISIONS, sizeof(JudgementKey), sizeof(Judgement), seed, &c->judgements);
         if (r >= 0)
                 r = table_new(PEER_CACHE_ADDRESSES, sizeof(AddressKey), sizeof(Address), seed, &c->addresses);
@@ -65,6 +68,7 @@ PeerCache *peer_cache_free(PeerCache *c) {
                 pairs_clear(c->pairs);
         table_free(c->pairs);
         table_free(c->peers);
+        table_free(c->nodes);
         table_free(c->judgements);
         table_free(c->addresses);
         free(c);
@@ -175,9 +179,47 @@ static int learn_pair(PeerCache *c, const DatapathResolve *question, const Datap
         return 0;
 }
 
+static void peer_remove(PeerCache *c, Peer *peer) {
+        uint32_t *n = table_get(c->nodes, peer->dh);
+
+        if (--*n == 0)
+                table_remove(c->nodes, n);
+        table_remove(c->peers, peer);
+}
+
+/* Room for a token of this node: its own oldest goes if it has more than its share, else the oldest of all if there is none left. */
+static void peers_make_room(PeerCache *c, const uint8_t *dh) {
+        const uint32_t *n = table_get(c->nodes, dh);
+        Peer *peer = table_first(c->peers);
+
+        if (n && *n == PEER_CACHE_NODE_PEERS)
+                while (memcmp(peer->dh, dh, sizeof(peer->dh)) != 0)
+                        peer = table_next(c->peers, peer);
+        else if (table_count(c->peers) < PEER_CACHE_PEERS)
+                return;
+        peer_remove(c, peer);
+}
+
+static void peer_put(PeerCache *c, const uint8_t *hash, const DatapathResolved *answer) {
+        Peer *peer = table_get(c->peers, hash);
+        uint32_t *n;
+
+        if (peer)
+                peer_remove(c, peer);
+        peers_make_room(c, answer->peer_dh);
+        n = table_get(c->nodes, answer->peer_dh);
+        if (!n)
+                n = table_add(c->nodes, answer->peer_dh);
+        ++*n;
+        peer = table_add(c->peers, hash);
+        peer->id = answer->peer;
+        peer->number = answer->peer_number;
+        peer->expires_usec = answer->expires_usec;
+        memcpy(peer->dh, answer->peer_dh, sizeof(peer->dh));
+}
+
 static int learn_token(PeerCache *c, const DatapathResolve *question, const DatapathResolved *answer) {
         uint8_t hash[DATAPATH_HASH_SIZE];
-        Peer *peer;
         int r;
 
         if (question->token_len > sizeof(question->token))
@@ -190,11 +232,7 @@ static int learn_token(PeerCache *c, const DatapathResolve *question, const Data
         r = learn_pair(c, question, answer);
         if (r < 0)
                 return r;
-        peer = table_put(c->peers, hash);
-        peer->id = answer->peer;
-        peer->number = answer->peer_number;
-        peer->expires_usec = answer->expires_usec;
-        memcpy(peer->dh, answer->peer_dh, sizeof(peer->dh));
+        peer_put(c, hash, answer);
         return 0;
 }
 
@@ -247,6 +285,7 @@ void peer_cache_forget(PeerCache *c, uint32_t flags, uint32_t unit) {
         if (flags & DATAPATH_FORGET_KEYS) {
                 pairs_clear(c->pairs);
                 table_clear(c->peers);
+                table_clear(c->nodes);
                 table_clear(c->addresses);
                 unit = 0; /* a decision about a token that is no longer believed is none */
         }

@@ -16,6 +16,7 @@
 /* Sizes for some hundred nodes with some units each; an entry that was pushed out costs one question. */
 #define PEER_CACHE_PAIRS 1024u
 #define PEER_CACHE_PEERS 8192u
+#define PEER_CACHE_NODE_PEERS 1024u    /* so many of them of one node, whose own go first when it shows more */
 #define PEER_CACHE_DECISIONS 32768u
 #define PEER_CACHE_ADDRESSES 8192u
 

@@ -238,12 +238,25 @@ static bool is_accepted(const TokenContext *c, const Peer *peer) {
         return x && x->reason == REASON_NONE;
 }
 
+/* A node that shows token after token gets rid of its own, never of others'. */
+static Peer *peers_superfluous(const Room *room, const Peer *peer) {
+        Peer *own = NULL;
+        unsigned n = 0;
+
+        for (Peer *other = peer->verified && room->n >= PEERS_NODE_MAX ? room->oldest : NULL; other; other = other->newer)
+                if (memcmp(other->node, peer->node, sizeof(peer->node)) == 0) {
+                        own = own ?: other;
+                        n++;
+                }
+        return n >= PEERS_NODE_MAX ? own : room->n >= room->max ? room->oldest : NULL;
+}
+
 static Peer *peers_insert(Peers *p, Peer *peer) {
         Room *room = peer_room(p, peer);
-        Peer **bucket = &p->buckets[hash_bucket(peer->hash)];
+        Peer **bucket = &p->buckets[hash_bucket(peer->hash)], *superfluous = peers_superfluous(room, peer);
 
-        if (room->n >= room->max)
-                peers_remove(p, room->oldest);
+        if (superfluous)
+                peers_remove(p, superfluous);
         peer->id = ++p->last_id;
         p->by_id[peer->id % ID_SLOTS] = peer;
         peer->next = *bucket;

@@ -18,6 +18,7 @@
 
 #define TOKEN_SKEW_SEC 120          /* clocks may differ by so much */
 #define PEERS_MAX 4096u             /* verified tokens; some 1 KiB each */
+#define PEERS_NODE_MAX 512u         /* so many of them of one node, whose own go first when it shows more */
 #define PEERS_CLAIMED_MAX 256u      /* tokens that did not verify, kept for records only, so that a flood of them displaces no verified one */
 
 typedef struct Peer {

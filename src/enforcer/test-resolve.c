@@ -390,6 +390,26 @@ static void a_flood_of_forged_tokens_displaces_no_verified_peer(void **state) {
         assert_int_equal(ask(w, &good).peer, id);
 }
 
+static void tokens_of_one_node_displace_only_its_own(void **state) {
+        World *w = *state;
+        const Unit *u = make_unit(w, "a.service", "[X-Trireme]\nTriremeLabels=app=web\n");
+        DatapathResolve first = { .direction = DATAPATH_ACCEPT, .unit = u->index }, token = first;
+        char text[64];
+        uint64_t id;
+
+        make_token(w, "[X-Trireme]\nTriremeLabels=app=first\n", &first);
+        id = ask(w, &first).peer;
+        for (unsigned i = 0; i < PEERS_NODE_MAX - 1; i++) {
+                (void) snprintf(text, sizeof(text), "[X-Trireme]\nTriremeLabels=app=%u\n", i);
+                make_token(w, text, &token);
+                assert_int_equal(ask(w, &token).verified, 1);
+        }
+        assert_non_null(peers_find_id(w->peers, id));
+        make_token(w, "[X-Trireme]\nTriremeLabels=app=last\n", &token);
+        assert_int_equal(ask(w, &token).verified, 1);
+        assert_null(peers_find_id(w->peers, id)); /* long before the whole room is full */
+}
+
 static void tags_that_do_not_fit_a_token_are_named(void **state) {
         World *w = *state;
         Unit u = { .name = "big.service" };
@@ -419,6 +439,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(a_local_pair_needs_the_word_of_both_ends, setup, teardown),
                 cmocka_unit_test_setup_teardown(strangers_are_decided_by_address, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_flood_of_forged_tokens_displaces_no_verified_peer, setup, teardown),
+                cmocka_unit_test_setup_teardown(tokens_of_one_node_displace_only_its_own, setup, teardown),
                 cmocka_unit_test_setup_teardown(tags_that_do_not_fit_a_token_are_named, setup, teardown),
         };
 
