@@ -223,6 +223,48 @@ def units_of_a_user_manager_are_never_believed(web):
     web.run("systemctl stop user@4711.service lab-user.service; rm -f /run/systemd/system/lab-user.service; systemctl daemon-reload", timeout=40)
 
 
+RAW = """import socket
+from wire import ACK, FIN, PSH, SYN, Segment
+s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+for flags in (FIN | ACK | PSH, ACK | PSH, FIN, SYN | FIN, 0, SYN | ACK):
+    try:
+        s.sendto(Segment('%s', '%s', 4000 + flags, 8555, 1, 1, flags, b'smuggled').bytes(), ('%s', 0))
+    except PermissionError:
+        pass
+print('sent')
+"""
+
+
+@case
+def a_segment_made_by_hand_leaves_no_labelled_unit(web, plain):
+    """With any flags: there are filters that let a FIN with data pass. An unlabelled program's does leave."""
+    with open(os.path.join(host.TOP, "tests", "attack", "wire.py")) as file:
+        web.write("/opt/lab/wire.py", file.read())
+    web.write("/opt/lab/raw.py", RAW % (web.v4, plain.v4, plain.v4))
+    for prefix, arrives in (("", True), ("triremectl run --label=app=web -- ", False)):
+        sniffer = plain.popen("echo ready; exec timeout 5 tcpdump -ni host0 -c 1 --immediate-mode 'tcp dst port 8555' 2>&1")
+        sniffer.stdout.readline()
+        plain.run("sleep 1")
+        contains("the sender", web.must(prefix + "python3 /opt/lab/raw.py"), "sent")
+        out = sniffer.communicate(timeout=20)[0].decode()
+        same("arrived, sent with %r: %s" % (prefix, out), " > %s.8555" % plain.v4 in out, arrives)
+
+
+def settings_of_the_kernel(machine):
+    rows = dict(line.split(" = ", 1) for line in machine.must("sysctl -a 2>/dev/null").splitlines() if " = " in line)
+    counting = ("count", "random", "_id", "uuid", "nr-", "state")  # what the kernel tells, not what it is told
+    return {name: value for name, value in rows.items() if name.startswith("net.") and not any(word in name.rsplit(".", 1)[1] for word in counting)}
+
+
+@case
+def no_setting_of_the_kernel_is_changed(web, plain):
+    """Compared with a machine that never saw Trireme."""
+    curl_succeeds(web, "127.0.0.1", "app=web")
+    ours, theirs = settings_of_the_kernel(web), settings_of_the_kernel(plain)
+    holds("there are some: %d" % len(ours), len(ours) > 100 and "net.netfilter.nf_conntrack_tcp_be_liberal" in ours)
+    same("what differs", {name: (ours[name], theirs[name]) for name in ours.keys() & theirs.keys() if ours[name] != theirs[name]}, {})
+
+
 @case
 def audit_names_each_way_out_of_a_units_cage_and_what_closes_it(web):
     """A unit that is open to everything, one that closes all of it, and what the exit code says of them."""
