@@ -17,10 +17,10 @@ struct FlowTable {
         Table *released;
 };
 
-static const uint32_t class_max[_FLOW_CLASS_MAX] = {
-        [FLOW_CLASS_LOCAL] = FLOW_LOCAL_MAX,
-        [FLOW_CLASS_KNOWN] = FLOW_KNOWN_MAX,
-        [FLOW_CLASS_UNKNOWN] = FLOW_UNKNOWN_MAX,
+static const struct { uint32_t all, owner; } class_max[_FLOW_CLASS_MAX] = {
+        [FLOW_CLASS_LOCAL] = { FLOW_LOCAL_MAX, FLOW_LOCAL_UNIT_MAX },
+        [FLOW_CLASS_KNOWN] = { FLOW_KNOWN_MAX, FLOW_KNOWN_ADDRESS_MAX },
+        [FLOW_CLASS_UNKNOWN] = { FLOW_UNKNOWN_MAX, FLOW_UNKNOWN_ADDRESS_MAX },
 };
 
 int flow_table_new(const uint8_t seed[static 16], FlowTable **ret) {
@@ -93,7 +93,7 @@ Flow *flow_table_add(FlowTable *t, const FlowKey *key, FlowClass class, const st
         if (f)
                 flow_table_remove(t, f);
         n_owned = table_get(t->owners, &owner_key);
-        if (t->n_half_open[class] == class_max[class] || (n_owned && *n_owned == class_max[class] / FLOW_OWNER_SHARE))
+        if (t->n_half_open[class] == class_max[class].all || (n_owned && *n_owned == class_max[class].owner))
                 return NULL;
         if (!n_owned) /* has as much room as there can be flows */
                 n_owned = table_add(t->owners, &owner_key);

@@ -33,8 +33,10 @@ typedef enum FlowClass {
 #define FLOW_KNOWN_MAX 8192u
 #define FLOW_UNKNOWN_MAX 4096u
 #define FLOW_RELEASED_MAX 65536u
-/* Of the room of its class one owner gets a quarter, so that none keeps all others out: an address that connects (an IPv6 network of 64 bits), a unit of ours. */
-#define FLOW_OWNER_SHARE 4u
+/* Of that, one owner gets so much, so that none keeps all others out: a unit of ours; an address that connects, or an IPv6 network of 64 bits. */
+#define FLOW_LOCAL_UNIT_MAX 4096u
+#define FLOW_KNOWN_ADDRESS_MAX 2048u
+#define FLOW_UNKNOWN_ADDRESS_MAX 1024u
 
 typedef struct FlowKey {
         struct in6_addr client, server;

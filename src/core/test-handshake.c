@@ -65,7 +65,7 @@ static void a_known_syn_has_room_when_the_unproven_have_filled_theirs(void **sta
 
                 copy.data[packet.payload_offset + 5] = 0; /* not KNOWN: what a replayer without keys can make */
                 memset(copy.data + packet.payload_offset + MESSAGE_HEAD_SIZE + load_be16(copy.data + packet.payload_offset + 6), 0, MESSAGE_MAC_SIZE);
-                copy.data[14] = (uint8_t) (i % FLOW_OWNER_SHARE + 100); /* from several addresses, for each has a share only */
+                copy.data[14] = (uint8_t) (i / FLOW_UNKNOWN_ADDRESS_MAX + 100); /* from several addresses, for each has a share only */
                 copy.data[packet.l4_offset] = (uint8_t) (100 + i / 256);
                 copy.data[packet.l4_offset + 1] = (uint8_t) i;
                 EXPECT_ACCEPT(host_input(&p->server, &copy), VERDICT_SERVER_PENDING);

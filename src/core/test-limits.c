@@ -21,8 +21,10 @@ static struct in6_addr owner_make(uint32_t i) {
 }
 
 static void half_open_states_are_bounded_in_each_class_and_for_each_owner(void **state) {
-        static const uint32_t max[_FLOW_CLASS_MAX] = {
-                [FLOW_CLASS_LOCAL] = FLOW_LOCAL_MAX, [FLOW_CLASS_KNOWN] = FLOW_KNOWN_MAX, [FLOW_CLASS_UNKNOWN] = FLOW_UNKNOWN_MAX,
+        static const struct { uint32_t all, owner; } max[_FLOW_CLASS_MAX] = {
+                [FLOW_CLASS_LOCAL] = { FLOW_LOCAL_MAX, FLOW_LOCAL_UNIT_MAX },
+                [FLOW_CLASS_KNOWN] = { FLOW_KNOWN_MAX, FLOW_KNOWN_ADDRESS_MAX },
+                [FLOW_CLASS_UNKNOWN] = { FLOW_UNKNOWN_MAX, FLOW_UNKNOWN_ADDRESS_MAX },
         };
         _cleanup_(flow_table_freep) FlowTable *t = NULL;
         uint32_t n = 0;
@@ -31,10 +33,10 @@ static void half_open_states_are_bounded_in_each_class_and_for_each_owner(void *
 
         assert_int_equal(flow_table_new(seed, &t), 0);
         for (unsigned class = 0; class < _FLOW_CLASS_MAX; class++)
-                for (uint32_t i = 0; i < FLOW_OWNER_SHARE; i++) {
+                for (uint32_t i = 0; i < max[class].all / max[class].owner; i++) {
                         const struct in6_addr owner = owner_make(i);
 
-                        for (uint32_t k = 0; k < max[class] / FLOW_OWNER_SHARE; k++) {
+                        for (uint32_t k = 0; k < max[class].owner; k++) {
                                 key = key_make(n++);
                                 assert_non_null(flow_table_add(t, &key, class, &owner, test_now));
                         }
@@ -50,7 +52,7 @@ static void half_open_states_are_bounded_in_each_class_and_for_each_owner(void *
         test_now += FLOW_HALF_OPEN_USEC;
         while ((f = flow_table_expired(t, test_now)))
                 flow_table_remove(t, f);
-        for (uint32_t k = 0; k < FLOW_UNKNOWN_MAX / FLOW_OWNER_SHARE; k++) { /* nothing of it is left */
+        for (uint32_t k = 0; k < FLOW_UNKNOWN_ADDRESS_MAX; k++) { /* nothing of it is left */
                 const struct in6_addr owner = owner_make(0);
 
                 key = key_make(k);
@@ -101,7 +103,7 @@ static void one_address_leaves_room_for_the_others(void **state) {
         Pairing *p = *state;
         Wire syn = send_syn(p), w;
 
-        for (uint16_t i = 0; i < FLOW_UNKNOWN_MAX / FLOW_OWNER_SHARE; i++) {
+        for (uint16_t i = 0; i < FLOW_UNKNOWN_ADDRESS_MAX; i++) {
                 w = syn;
                 from(&w, 50, i);
                 EXPECT_ACCEPT(host_input(&p->server, &w), VERDICT_SERVER_PENDING);
@@ -123,7 +125,7 @@ static void one_unit_leaves_room_for_the_others(void **state) {
         memcpy(other.token, unit->token, unit->token_len);
         memcpy(other.node_dh, unit->node_dh, sizeof(other.node_dh));
         assert_int_equal(unit_table_set(p->client.h.units, &other), 0);
-        for (uint16_t i = 0; i < FLOW_LOCAL_MAX / FLOW_OWNER_SHARE; i++) {
+        for (uint16_t i = 0; i < FLOW_LOCAL_UNIT_MAX; i++) {
                 p->c = connection_make(p->c.family, i);
                 (void) send_syn(p);
         }
