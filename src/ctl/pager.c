@@ -30,6 +30,7 @@ static void pager_exec(void) {
         const char *pager = getenv("SYSTEMD_PAGER") ?: getenv("PAGER");
 
         setenv("LESS", getenv("SYSTEMD_LESS") ?: "FRSXMK", true);
+        setenv("MORE", "-e", false); /* that of util-linux 2.38 waits for a key at the end, also of what fits the screen */
         setenv("LESSSECURE", "1", true); /* it may run as root, for someone who may only look: no shell from within */
         if (pager)
                 pager_exec_words(pager);

@@ -251,8 +251,8 @@ class Ctl(unittest.TestCase):
         for pager in ("no-such-pager", "no-such-pager -x", "", "cat", " ", "sed s/nginx/paged/"):
             pid, fd = pty.fork()
             if pid == 0:
+                fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))  # room for all of it: no pager waits for a key
                 os.execvpe(TRIREMECTL, [TRIREMECTL, "list"], {**self.env, "PAGER": pager, "PATH": "/usr/bin:/bin", "TERM": "linux"})
-            fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))  # room for all of it: no pager waits for a key
             out = b""
             while select.select([fd], [], [], 10)[0]:
                 try:
