@@ -274,7 +274,7 @@ static Action client_verify(Handshake *h, const HandshakeInput *in, Flow *f, con
                 return a;
         }
         message_view(m, token_hash, syn_ack);
-        if (message_mac_syn_ack(judged.pair->out_syn_ack, f->syn, syn_ack, mac) < 0 || !crypto_equal(mac, m->mac, sizeof(mac)))
+        if (message_mac_syn_ack(judged.pair->out_syn_ack, f->syn, syn_ack, mac) < 0 || !mac_verifies(mac, m->mac))
                 return action_drop(h, DATAPATH_COUNTER_BAD_MAC);
         memcpy(f->syn_ack, syn_ack, sizeof(f->syn_ack));
         return client_prove(h, in, f, m, &judged);

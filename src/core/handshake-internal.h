@@ -48,6 +48,9 @@ Endpoints endpoints_of_server(const Packet *p); /* p was sent by the server */
 Reason handshake_check_path(const Handshake *h, const Endpoints *ours, const Endpoints *theirs, const Endpoints *dialled, bool *ret_translated);
 bool packet_is_clean(const Packet *p);          /* neither payload nor Fast Open option */
 
+/* Does what was received equal what was computed? In constant time, and what was computed is gone: it is a valid MAC for bytes that somebody else chose. */
+bool mac_verifies(uint8_t computed[static MESSAGE_MAC_SIZE], const uint8_t received[static MESSAGE_MAC_SIZE]);
+
 /* ---- tokens ---- */
 typedef struct Judged {
         bool verified;

@@ -65,7 +65,7 @@ static bool syn_is_known(Handshake *h, const Syn *s) {
                 return false;
         pair = peer_cache_pair(h->peers, s->unit->node_dh, peer ? peer->dh : name, s->in->now);
         message_view(&s->message, s->token_hash, view);
-        return pair && message_mac_syn(pair->in_syn, view, mac) == 0 && crypto_equal(mac, s->message.mac, sizeof(mac));
+        return pair && message_mac_syn(pair->in_syn, view, mac) == 0 && mac_verifies(mac, s->message.mac);
 }
 
 static bool syn_is_repeated(const Syn *s, uint32_t client_isn, const uint8_t *nonce) {
@@ -281,7 +281,7 @@ static bool ack_verifies(const Flow *f, const Message *m) {
         if (crypto_sha256("", 0, empty) < 0)
                 return false;
         message_view(m, empty, view);
-        return message_mac_ack(f->ack_key, f->syn, f->syn_ack, view, mac) == 0 && crypto_equal(mac, m->mac, sizeof(mac));
+        return message_mac_ack(f->ack_key, f->syn, f->syn_ack, view, mac) == 0 && mac_verifies(mac, m->mac);
 }
 
 static void server_record(Action *a, const HandshakeInput *in, const Flow *f, const DatapathDecision *decision) {

@@ -24,6 +24,13 @@ Action action_message(uint8_t verdict, const uint8_t *message, size_t len) {
         return (Action) { .type = ACTION_ACCEPT, .edit = EDIT_PAYLOAD, .verdict = verdict, .payload = message, .payload_len = len };
 }
 
+bool mac_verifies(uint8_t computed[static MESSAGE_MAC_SIZE], const uint8_t received[static MESSAGE_MAC_SIZE]) {
+        bool equal = crypto_equal(computed, received, MESSAGE_MAC_SIZE);
+
+        crypto_wipe(computed, MESSAGE_MAC_SIZE);
+        return equal;
+}
+
 bool packet_is_clean(const Packet *p) {
         return p->payload_len == 0 && !p->fast_open;
 }
