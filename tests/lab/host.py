@@ -70,7 +70,10 @@ def enter_namespace(argv):
 def prepare_namespace():
     """The first thing to do inside: a tmpfs for all that is written, loopback, and the bridge that the machines hang on."""
     work = os.path.join(CACHE, "mnt")
-    call(["mount", "-t", "tmpfs", "-o", "mode=0755", "tmpfs", work])
+    nspawn = "/run/systemd/nspawn"  # what nspawn keeps by the name of a machine: there are others of the same names
+    os.makedirs(nspawn, exist_ok=True)
+    for path in (work, nspawn):
+        call(["mount", "-t", "tmpfs", "-o", "mode=0755", "tmpfs", path])
     call(["ip", "link", "set", "lo", "up"])
     call(["ip", "link", "add", "lab0", "type", "bridge", "forward_delay", "0"])
     call(["ip", "link", "set", "lab0", "up"])
