@@ -119,11 +119,23 @@ static bool socket_is_live(const HelperSocket *s) {
         return s->state != TCP_LISTEN && s->state != TCP_TIME_WAIT && s->state != TCP_CLOSE && s->state != TCP_SYN_SENT;
 }
 
-static void job_judge(Manager *m, const Unit *u, const CutJob *job) {
+/* Both ends are here, and what one of them is was known to the enforcer before this one, and will be to this one in a moment. */
+static bool is_too_early(const Manager *m, const Unit *u, const HelperSocket *s) {
+        const uint32_t both = CTMARK_CLIENT_AUTHORIZED | CTMARK_SERVER_AUTHORIZED;
+        const Unit *other = (s->mark & both) == both ? units_find_index(&m->units, s->peer) : NULL;
+
+        return other && (u->unsettled_until_usec != 0 || other->unsettled_until_usec != 0);
+}
+
+static void job_judge(Manager *m, Unit *u, const CutJob *job) {
         for (size_t i = 0; i < job->n_sockets; i++) {
                 const HelperSocket *s = &job->sockets[i];
 
-                if (socket_is_live(s) && !socket_allowed(m, u, job, s))
+                if (!socket_is_live(s) || socket_allowed(m, u, job, s))
+                        continue;
+                if (is_too_early(m, u, s))
+                        u->cut = MAX(u->cut, job->what);
+                else
                         socket_cut(m, s, HELPER_CUT_SOCKET);
         }
 }
@@ -131,7 +143,7 @@ static void job_judge(Manager *m, const Unit *u, const CutJob *job) {
 static void on_sockets(Link *l, const LinkMessage *msg, int result, void *userdata) {
         Manager *m = helper_manager(l);
         CutJob *job = userdata;
-        const Unit *u;
+        Unit *u;
 
         if (msg) {
                 if (msg->header->type == HELPER_SOCKET && msg->len == sizeof(HelperSocket))

@@ -17,6 +17,8 @@
 #include "util/log.h"
 
 
+#define SETTLE_USEC (15 * USEC_PER_SEC) /* as long as a plug-in may take, and a large binary to be hashed */
+
 typedef struct Denial {
         Reason reason;
         char *text; /* NULL: the reason's own */
@@ -244,7 +246,16 @@ static bool tags_kept(const TagSet *old, const TagSet *tags) {
         return true;
 }
 
-void enforce_identity_changed(Manager *m, Unit *u) {
+/* What was put off is judged now, or put off once more for another unit. */
+static void unit_settle(Manager *m, Unit *u) {
+        if (u->unsettled_until_usec == 0 || (!identity_is_settled(m, u) && clock_boottime_usec() < u->unsettled_until_usec))
+                return;
+        u->unsettled_until_usec = 0;
+        for (Unit *i = m->units.first; i; i = i->next)
+                unit_cut(m, i);
+}
+
+static void unit_take_identity(Manager *m, Unit *u) {
         _cleanup_(denial_done) Denial denial = {};
         UnitState old_state = u->state;
         _cleanup_(tag_set_done) TagSet old = {};
@@ -277,6 +288,11 @@ void enforce_identity_changed(Manager *m, Unit *u) {
         }
         datapath_send_unit(m, u); /* to the kernel a unit is what it was before */
         unit_cut(m, u);
+}
+
+void enforce_identity_changed(Manager *m, Unit *u) {
+        unit_take_identity(m, u);
+        unit_settle(m, u);
 }
 
 /* Sockets that a unit's earlier life left elsewhere are judged as the unit is, as long as it lives again. */
@@ -323,6 +339,8 @@ static int unit_get(Manager *m, const HelperUnit *info, bool attach, Unit **ret)
                 if (r < 0)
                         return r;
                 found_running = !attach && !(info->flags & HELPER_UNIT_ATTACHED) && info->active != HELPER_INACTIVE;
+                if (!attach && info->flags & HELPER_UNIT_ATTACHED)
+                        u->unsettled_until_usec = clock_boottime_usec() + SETTLE_USEC;
         }
         u->info = *info;
         u->listing = m->units.listing;
@@ -371,6 +389,7 @@ static void labelled(Manager *m, const HelperUnit *info, LoadResult *result) {
         r = unit_put_in_force(m, u, result->policy, &denial);
         if (r < 0)
                 log_error_errno(r, "%s stays closed", u->name);
+        unit_settle(m, u);
         if (u->found_running) {
                 log_notice("%s was running without being attached; connections that its access lists do not allow are cut", u->name);
                 cut_start(m, u, CUT_STRANGERS);

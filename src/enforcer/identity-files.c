@@ -244,3 +244,9 @@ const FileFacts *identity_files_get(const IdentityFiles *f, const FileKey *key) 
 Inspector *identity_files_inspector(const IdentityFiles *f) {
         return f->inspector;
 }
+
+bool identity_files_waits(const IdentityFiles *f, const FileKey *key) {
+        const Entry *e = entry_find(f, key);
+
+        return e && e->n_waiting > 0;
+}

@@ -49,4 +49,5 @@ DEFINE_CLEANUP(IdentityFiles *, identity_files_free);
 /* Begins to find out what is not known yet of the file behind fd. */
 _must_use_ int identity_files_look(IdentityFiles *f, int fd, const FileKey *key);
 const FileFacts *identity_files_get(const IdentityFiles *f, const FileKey *key); /* NULL: never looked at, or forgotten. Until the next look */
+bool identity_files_waits(const IdentityFiles *f, const FileKey *key); /* for an answer about it */
 Inspector *identity_files_inspector(const IdentityFiles *f); /* borrowed */

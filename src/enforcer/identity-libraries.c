@@ -370,6 +370,10 @@ bool libraries_is_whole(const Libraries *l) {
         return l->ended && l->result >= 0;
 }
 
+bool libraries_is_ended(const Libraries *l) {
+        return l->ended;
+}
+
 bool libraries_is_lost(const Libraries *l) {
         return l->ended && (l->result == -ECONNRESET || l->result == -ENOTCONN);
 }

@@ -25,6 +25,7 @@ _must_use_ int libraries_find(Manager *m, const LibrariesProgram *program, libra
 Libraries *libraries_free(Libraries *l);
 bool libraries_is_of(const Libraries *l, uint32_t pid, const FileKey *key);
 bool libraries_is_whole(const Libraries *l);
+bool libraries_is_ended(const Libraries *l); /* whole, or given up */
 bool libraries_is_lost(const Libraries *l); /* helper or inspection went away: worth another try */
 size_t libraries_count(const Libraries *l);
 /* The name by which it is needed, and where it is, as ldd(1) prints both. */

@@ -334,6 +334,15 @@ int plugins_tags(const Manager *m, const UnitPlugins *p, TagSet *tags, uint16_t 
         return r;
 }
 
+bool plugins_wait(const Manager *m, const UnitPlugins *p) {
+        const Plugins *all = m->plugins;
+
+        for (size_t i = 0; i < all->n; i++)
+                if (!all->host[i].known && !unit_plugin_find(p, all->names[i]))
+                        return true;
+        return !all->listed;
+}
+
 int plugins_faults(const Manager *m, const UnitPlugins *p, plugin_fault_t done, void *userdata) {
         const Plugins *all = m->plugins;
         int r = 0;

@@ -34,6 +34,8 @@ void plugins_run(Manager *m, Unit *u);
  * one that fails or still runs takes nothing from the others. -E2BIG, -ENOMEM. */
 _must_use_ int plugins_tags(const Manager *m, const UnitPlugins *p, TagSet *tags, uint16_t *families);
 
+bool plugins_wait(const Manager *m, const UnitPlugins *p); /* for one that has said nothing of it yet */
+
 /* "PLUG-IN: why it told nothing of the unit" of each that failed. Passes on the first negative result. */
 typedef int (*plugin_fault_t)(const char *text, void *userdata);
 _must_use_ int plugins_faults(const Manager *m, const UnitPlugins *p, plugin_fault_t done, void *userdata);

@@ -349,6 +349,18 @@ void identity_file_ready(const FileFacts *facts, void *userdata) {
         }
 }
 
+static bool file_waits(const Manager *m, const IdentityFile *f) {
+        return f->known && identity_files_waits(m->identity_files, &f->key);
+}
+
+bool identity_is_settled(const Manager *m, const Unit *u) {
+        const Identity *i = u->identity;
+
+        if (!i || !identity_can_ask(&u->info))
+                return true;
+        return !file_waits(m, &i->facts.process) && !file_waits(m, &i->facts.start) && (!i->libraries || libraries_is_ended(i->libraries)) && !plugins_wait(m, &i->plugins);
+}
+
 int identity_faults(const Unit *u, plugin_fault_t done, void *userdata) {
         return u->identity ? plugins_faults(u->identity->manager, &u->identity->plugins, done, userdata) : 0;
 }

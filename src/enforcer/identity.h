@@ -48,5 +48,6 @@ _must_use_ int identity_tags(Manager *m, const HelperUnit *info, const Identity 
 void identity_event(Manager *m, Unit *u); /* the unit or its main process changed: look at once, and then more often for a while */
 void identity_file_ready(const FileFacts *facts, void *userdata); /* a file_ready_t; userdata: the Manager */
 
+bool identity_is_settled(const Manager *m, const Unit *u); /* all is known that was asked for */
 _must_use_ int identity_faults(const Unit *u, plugin_fault_t done, void *userdata); /* what could not be found out of it, for people: plug-ins that failed */
 const char *identity_origin(const Unit *u, const Tag *t); /* where a system tag comes from, for people. Static */

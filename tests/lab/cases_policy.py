@@ -245,3 +245,24 @@ def a_rule_that_observes_or_logs_is_recorded_and_decides_nothing_else(web, peer,
                                                ("accept", "Shop.NetworkACLs[0]"), ("accept", "Shop.NetworkACLs[0]")]))
     web.remove("ledger.service")
     drop_policy(web)
+
+
+@case
+def an_enforcer_that_restarts_finds_out_who_units_are_before_it_judges_their_connections_again(web, peer):
+    """Hashes, libraries and what plug-ins tell come one after the other; until all are there nothing that lived is cut for one that is still missing."""
+    web.write("/etc/trireme/metadata.d/slow", "#!/bin/sh\necho '# host'\nsleep 2\necho k=v\n", 0o755)
+    web.must("triremectl reload")
+    sha256 = web.must("sha256sum $(realpath /usr/bin/python3)").split()[0]
+    clauses = "app=a @sys:exe.sha256=%s @sys:lib=libc.so.6 @slow:k=v" % sha256
+    web.service("echo", "/opt/lab/probe echo 7700", "TriremeLabels=app=echo\nTriremeAccept=" + clauses)
+    web.must("rm -f /run/hold-a")
+    holds("the plug-in has told", web.wait("triremectl show echo.service | grep -q @slow:k", 20))
+    web.service("hold-a", "/opt/lab/probe hold %s 7700 /run/hold-a" % web.v4, "TriremeLabels=app=a\nTriremeConnect=app=echo @slow:k=v",
+                extra="Restart=always\nRestartSec=200ms\nStartLimitIntervalSec=0")  # the first connection may come before its hashes are known
+    holds("the connection lives", web.wait("grep -q alive /run/hold-a", 20))
+    web.must("systemctl restart trireme.service")
+    holds("it knows everything again", web.wait("triremectl show hold-a.service | grep -q @slow:k && triremectl show echo.service | grep -q @slow:k", 20))
+    lives_on(web, "a")
+    web.must("rm -r /etc/trireme/metadata.d; triremectl reload")
+    is_cut(web, "a", 10)
+    web.remove("hold-a.service", "echo.service")
