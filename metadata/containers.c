@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Tags @containers: of the container that a unit runs: engine, name, image, and label.KEY for each of its labels. Which container that is stands in the control group
- * ("docker-ID.scope", "libpod-ID.scope", "libpod-payload-ID"), which neither the container nor its user writes. The engine is asked over its API socket; who may open that
+ * ("docker-ID.scope", "libpod-ID.scope"), or in the one below it that podman makes in a unit of its own ("libpod-payload-ID", quadlet), which neither the container nor its
+ * user writes. The engine is asked over its API socket; who may open that
  * is the administrator's choice (trireme.service(8)). */
 #include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <jansson.h>
+#include <limits.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -43,6 +46,23 @@ static const Engine *find_container(const char *cgroup, char ret_id[static ID_SI
                         found = &engines[i];
                 }
         }
+        return found;
+}
+
+static const Engine *find_below(const char *cgroup, char ret_id[static ID_SIZE + 1]) {
+        const char *root = getenv("TRIREME_CGROUP_ROOT") ?: "/sys/fs/cgroup";
+        const Engine *found = NULL;
+        const struct dirent *e;
+        char path[PATH_MAX];
+        DIR *d;
+
+        if (snprintf(path, sizeof(path), "%s%s", root, cgroup) >= (int) sizeof(path))
+                return NULL;
+        d = opendir(path);
+        while (d && !found && (e = readdir(d)))
+                found = find_container(e->d_name, ret_id);
+        if (d)
+                closedir(d);
         return found;
 }
 
@@ -143,7 +163,7 @@ int main(void) {
         const Engine *e;
         char id[ID_SIZE + 1];
 
-        e = cgroup ? find_container(cgroup, id) : NULL;
+        e = cgroup ? find_container(cgroup, id) ?: find_below(cgroup, id) : NULL;
         if (!e) { /* told, so that rules can ask for what is none */
                 printf("engine=none\n");
                 return fflush(stdout) != 0 ? EXIT_FAILURE : EXIT_SUCCESS;

@@ -47,8 +47,8 @@ class Dmi(unittest.TestCase):
 
 
 class Containers(unittest.TestCase):
-    def ask(self, answer, cgroup="/system.slice/docker-%s.scope" % ID):
-        """Runs the plug-in against an engine that gives this answer; returns also what it was asked."""
+    def ask(self, answer, cgroup="/system.slice/docker-%s.scope" % ID, below=()):
+        """Runs the plug-in against an engine that gives this answer, with these control groups below the unit's; returns also what it was asked."""
         asked = []
         with tempfile.TemporaryDirectory() as directory:
             path = os.path.join(directory, "api.sock")
@@ -68,7 +68,9 @@ class Containers(unittest.TestCase):
 
             thread = threading.Thread(target=serve)
             thread.start()
-            result = run(CONTAINERS, TRIREME_CGROUP=cgroup, TRIREME_CONTAINER_SOCKET=path)
+            for name in below:
+                os.makedirs(os.path.join(directory, "cgroup" + cgroup, name))
+            result = run(CONTAINERS, TRIREME_CGROUP=cgroup, TRIREME_CONTAINER_SOCKET=path, TRIREME_CGROUP_ROOT=os.path.join(directory, "cgroup"))
             listener.shutdown(socket.SHUT_RDWR)
             listener.close()
             thread.join()
@@ -91,6 +93,12 @@ class Containers(unittest.TestCase):
                                ("/system.slice/docker-%s.scope" % ID, "docker")):
             (_, out, _), asked = self.ask(self.answer(), cgroup)
             self.assertEqual((out.splitlines()[0], len(asked)), ("engine=" + engine, 1))
+
+    def test_a_container_in_a_control_group_below_that_of_its_unit(self):
+        (_, out, _), asked = self.ask(self.answer(), "/system.slice/web.service", ("runtime", "libpod-payload-" + ID))
+        self.assertEqual((out.splitlines()[0], len(asked)), ("engine=podman", 1))
+        (_, out, _), asked = self.ask(self.answer(), "/system.slice/web.service", ("runtime", "docker-x.scope"))
+        self.assertEqual((out, asked), ("engine=none\n", []))
 
     def test_a_unit_that_is_no_container_asks_nobody(self):
         for cgroup in ("/system.slice/nginx.service", "/system.slice/docker-0123.scope", "/system.slice/docker-%sff.scope" % ID, ""):
