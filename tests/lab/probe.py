@@ -6,6 +6,8 @@
                                  KIND: ip-options, hop-options, destination-options, no-df, mptcp
     bulk HOST PORT BYTES [--wait=S]  connect, ask for so many bytes, count what comes; the socket's options stand beside the result
     give PORT                    answer each connection with as many bytes as it asks for, and read as many
+    paths HOST PORT...           connect to each port three times: plainly, plainly again, and with a Fast Open request, which leaves the kernel's own path;
+                                 what came of it stands in a list for each port
     slow PORT SECONDS COUNT      accept nothing for so long, with a backlog of 1; then greet COUNT connections
     serve PORT [GREETING]        answer each connection with GREETING and the peer's address
     serve-later FIRST SECOND     listen on FIRST; on SECOND from the moment the file /run/lab-open appears
@@ -89,6 +91,23 @@ def tcp(host, port, **options):
         report(outcome(error), started)
     else:
         wait_for_end(sock)
+
+
+def try_once(host, port, fast_open):
+    with socket.socket(family(host), socket.SOCK_STREAM) as sock:
+        sock.settimeout(4)
+        try:
+            if fast_open:
+                sock.setsockopt(socket.IPPROTO_TCP, 30, 1)  # TCP_FASTOPEN_CONNECT
+            sock.connect((host, int(port)))
+            sock.sendall(b"hello")
+            return "connected" if sock.recv(4096) else "closed"
+        except OSError as error:
+            return outcome(error)
+
+
+def paths(host, *ports):
+    print(json.dumps({port: [try_once(host, port, fast_open) for fast_open in (False, False, True)] for port in ports}), flush=True)
 
 
 def wait_for_end(sock):
@@ -299,7 +318,7 @@ def main():
     options = dict(word[2:].split("=", 1) for word in sys.argv[2:] if word.startswith("--"))
     words = [word for word in sys.argv[2:] if not word.startswith("--")]
     commands = {"tcp": tcp, "serve": serve, "serve-later": serve_later, "activated": activated, "echo": echo, "hold": hold,
-                "sink": sink, "bulk": bulk, "give": give, "slow": slow, "udp": udp, "raw": raw, "packet": packet}
+                "sink": sink, "bulk": bulk, "give": give, "slow": slow, "paths": paths, "udp": udp, "raw": raw, "packet": packet}
     commands[sys.argv[1]](*words, **options)
 
 
