@@ -126,18 +126,16 @@ static void send_network(Manager *m, HelperNetworkKind kind, const IpNetwork *n,
         helper_tell(m, &request, sizeof(request), HELPER_NETWORK_ADD, "add a network of the configuration");
 }
 
-/* Those in force stay until all are there: a moment without target networks would refuse who may connect. */
 static void send_networks(Manager *m, HelperNetworkKind kind, const NetworkList *networks, const AclList *acls) {
-        HelperNetwork set = { .kind = kind };
-
         for (size_t i = 0; networks && i < networks->n_networks; i++)
                 send_network(m, kind, &networks->networks[i], NULL);
         for (size_t i = 0; acls && i < acls->n_entries; i++)
                 send_network(m, kind, &acls->entries[i].network, &acls->entries[i]);
-        helper_tell(m, &set, sizeof(set), HELPER_NETWORK_SET, "set the networks of the configuration");
 }
 
+/* The networks in force stay until all are there: a moment without target networks would refuse who may connect, one without the excluded show them a token. */
 void helper_send_config(Manager *m) {
+        HelperNetwork set = { .kind = HELPER_NETWORK_ALL };
         HelperOptions options = {
                 .conntrack_mark_mask = m->config.conntrack_mark_mask,
                 .deny_drop = m->config.deny_drop,
@@ -148,6 +146,7 @@ void helper_send_config(Manager *m) {
         send_networks(m, HELPER_NETWORK_TARGET, &m->config.target_networks, NULL);
         send_networks(m, HELPER_NETWORK_EXCLUDED, &m->config.excluded_networks, NULL);
         send_networks(m, HELPER_NETWORK_FAILSAFE, NULL, &m->config.failsafe_accept_from);
+        helper_tell(m, &set, sizeof(set), HELPER_NETWORK_SET, "set the networks of the configuration");
 }
 
 static void on_list(Link *l, const LinkMessage *msg, int result, void *userdata) {

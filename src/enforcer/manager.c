@@ -428,7 +428,7 @@ int manager_reload(Manager *m, char **ret_text) {
         if (r >= 0) {
                 if (denied_changed)
                         verify_client_renew(m);
-                if (tell_helper) /* while networks are replaced, a peer in them looks like a stranger for a moment */
+                if (tell_helper)
                         helper_send_config(m);
                 datapath_send_config(m);
                 datapath_forget(m, DATAPATH_FORGET_DECISIONS, 0);

@@ -77,7 +77,7 @@ static int check_network(const void *packet) {
         Box box;
 
         if (n->header.type == HELPER_NETWORK_SET)
-                return n->kind >= HELPER_NETWORK_TARGET && n->kind <= HELPER_NETWORK_FAILSAFE ? 0 : -EINVAL;
+                return n->kind <= HELPER_NETWORK_FAILSAFE ? 0 : -EINVAL;
         return request_box_of_network(n, &box);
 }
 

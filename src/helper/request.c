@@ -80,17 +80,20 @@ static int network_add(Manager *m, const void *request, int fd) {
 
 static int network_set(Manager *m, const void *request, int fd) {
         const HelperNetwork *r = request;
-        static const uint32_t kinds[] = { [HELPER_NETWORK_TARGET] = BOX_TARGET, [HELPER_NETWORK_EXCLUDED] = BOX_EXCLUDED, [HELPER_NETWORK_FAILSAFE] = BOX_FAILSAFE };
+        static const uint32_t kinds[] = {
+                [HELPER_NETWORK_ALL] = 1u << BOX_TARGET | 1u << BOX_EXCLUDED | 1u << BOX_FAILSAFE,
+                [HELPER_NETWORK_TARGET] = 1u << BOX_TARGET, [HELPER_NETWORK_EXCLUDED] = 1u << BOX_EXCLUDED, [HELPER_NETWORK_FAILSAFE] = 1u << BOX_FAILSAFE,
+        };
         _cleanup_(box_list_done) BoxList boxes = { 0 };
 
         for (size_t i = 0; i < m->networks.n; i++) {
-                int k = m->networks.boxes[i].kind == kinds[r->kind] ? box_list_add(&boxes, &m->networks.boxes[i]) : 0;
+                int k = kinds[r->kind] & 1u << m->networks.boxes[i].kind ? box_list_add(&boxes, &m->networks.boxes[i]) : 0;
 
                 if (k < 0)
                         return k;
         }
         for (size_t i = m->networks.n; i-- > 0;)
-                if (m->networks.boxes[i].kind == kinds[r->kind])
+                if (kinds[r->kind] & 1u << m->networks.boxes[i].kind)
                         m->networks.boxes[i] = m->networks.boxes[--m->networks.n];
         return table_set_boxes(m->table, kinds[r->kind], &boxes);
 }
@@ -110,15 +113,13 @@ static int local_forget(Manager *m, const void *request, int fd) {
 static int set_options(Manager *m, const void *request, int fd) {
         const HelperOptions *r = request;
         TableOptions options = m->table->options;
-        int k;
 
         options.mark_mask = r->conntrack_mark_mask;
         options.deny_drop = r->deny_drop;
         options.failure_open = r->failure_open;
         if (options.failure_open && !m->table->options.failure_open)
                 log_warning("FailureMode=open: units start unprotected when the enforcer does not answer");
-        k = table_set_options(m->table, &options);
-        return k;
+        return table_set_options(m->table, &options);
 }
 
 static int disarm(Manager *m, const void *request, int fd) {

@@ -363,11 +363,11 @@ int table_remove_boxes(Table *t, uint32_t kinds, uint32_t profile) {
         return k == -ENOENT ? table_install_again(t) : 0;
 }
 
-static bool same_boxes(const BoxList *list, uint32_t kind, const BoxList *boxes) {
+static bool same_boxes(const BoxList *list, uint32_t kinds, const BoxList *boxes) {
         size_t n = 0;
 
         for (size_t i = 0; i < list->n; i++)
-                if (list->boxes[i].kind == kind) {
+                if (kinds & 1u << list->boxes[i].kind) {
                         if (n >= boxes->n || memcmp(&list->boxes[i], &boxes->boxes[n], sizeof(Box)) != 0)
                                 return false;
                         n++;
@@ -375,20 +375,20 @@ static bool same_boxes(const BoxList *list, uint32_t kind, const BoxList *boxes)
         return n == boxes->n;
 }
 
-int table_set_boxes(Table *t, uint32_t kind, const BoxList *boxes) {
+int table_set_boxes(Table *t, uint32_t kinds, const BoxList *boxes) {
         _cleanup_(box_list_done) BoxList after = { 0 };
         _cleanup_batch_ NftBatch b = {};
         BoxList old = t->boxes;
         int k;
 
-        if (same_boxes(&t->boxes, kind, boxes))
+        if (same_boxes(&t->boxes, kinds, boxes))
                 return 0;
         after.boxes = reallocarray(NULL, 2 * (t->boxes.n + boxes->n) + 1, sizeof(Box)); /* as much as ARRAY_GROW() may take for granted */
         if (!after.boxes)
                 return -ENOMEM;
         nft_batch_init(&b);
         for (size_t i = 0; i < t->boxes.n; i++)
-                if (t->boxes.boxes[i].kind == kind)
+                if (kinds & 1u << t->boxes.boxes[i].kind)
                         table_box_elements(&b, NFT_MSG_DELSETELEM, &t->boxes.boxes[i], 1, &t->slots);
                 else
                         after.boxes[after.n++] = t->boxes.boxes[i];
@@ -472,7 +472,7 @@ int table_set_options(Table *t, const TableOptions *options) {
         if (!table_options_valid(options))
                 return -EINVAL;
         if (old.mark_mask == options->mark_mask && old.deny_drop == options->deny_drop && old.failure_open == options->failure_open &&
-            old.disarmed_until_usec == options->disarmed_until_usec)
+            old.abandoned == options->abandoned && old.disarmed_until_usec == options->disarmed_until_usec)
                 return 0;
         t->options = *options;
         nft_batch_init(&b);

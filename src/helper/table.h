@@ -35,6 +35,7 @@ typedef struct TableOptions {
         uint32_t mark_mask; /* CTMARK_BITS contiguous bits */
         bool deny_drop;     /* refused peers on other hosts get silence instead of a reset */
         bool failure_open;  /* FailureMode=open; no rule's business, kept with the others */
+        bool abandoned;     /* ... and there is no enforcer: everything passes */
         usec_t disarmed_until_usec; /* CLOCK_BOOTTIME, whole seconds; 0: armed; USEC_INFINITY. Everything passes until somebody sets it to 0 */
 } TableOptions;
 
@@ -67,7 +68,7 @@ _must_use_ int table_add_box(Table *t, const Box *box);
 /* kinds: bit set 1 << BoxKind */
 _must_use_ int table_remove_boxes(Table *t, uint32_t kinds, uint32_t profile);
 /* Those of a kind that has no profiles, all in one step; boxes must not overlap. */
-_must_use_ int table_set_boxes(Table *t, uint32_t kind, const BoxList *boxes);
+_must_use_ int table_set_boxes(Table *t, uint32_t kinds, const BoxList *boxes);
 _must_use_ int table_forget_unused_profiles(Table *t); /* what an enforcer left that is no more */
 _must_use_ int table_add_local(Table *t, const TableLocal *local);
 _must_use_ int table_forget_local(Table *t, uint32_t client, uint32_t server); /* 0: any */

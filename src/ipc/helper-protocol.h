@@ -167,7 +167,7 @@ typedef struct HelperAcl {
         uint32_t reserved;
 } HelperAcl;
 
-typedef enum HelperNetworkKind { HELPER_NETWORK_TARGET = 1, HELPER_NETWORK_EXCLUDED, HELPER_NETWORK_FAILSAFE } HelperNetworkKind;
+typedef enum HelperNetworkKind { HELPER_NETWORK_ALL, HELPER_NETWORK_TARGET, HELPER_NETWORK_EXCLUDED, HELPER_NETWORK_FAILSAFE } HelperNetworkKind; /* ALL: SET only */
 
 typedef struct HelperNetwork {
         HelperHeader header;

@@ -8,7 +8,7 @@ import struct
 import threading
 import time
 
-(HELLO, LIST_UNITS, GET_UNIT, OPEN_UNIT_FILES, CLOSE_UNIT, ENFORCE_UNIT, RELEASE_UNIT, ACL_ADD, PROFILE_REMOVE, NETWORK_ADD, NETWORK_CLEAR,
+(HELLO, LIST_UNITS, GET_UNIT, OPEN_UNIT_FILES, CLOSE_UNIT, ENFORCE_UNIT, RELEASE_UNIT, ACL_ADD, PROFILE_REMOVE, NETWORK_ADD, NETWORK_SET,
  LOCAL_ACCEPT, LOCAL_FORGET, ATTACH_DONE, LIST_SOCKETS, CUT_SOCKET, CUT_FLOW, START_SCOPE, DISARM, ARM, SET_OPTIONS, GET_STATE, RECORD,
  GET_IDENTITY, LIST_CGROUPS, LIST_PLUGINS, RUN_PLUGIN, OPEN_LIBRARY,
  REPLY, UNIT, UNIT_GONE, UNIT_FILES, ATTACH, RELOADED, SOCKET, STATE) = range(1, 37)
@@ -88,10 +88,12 @@ class Helper:
     def network(self, kind, network, protocol=0, first=0, last=65535):
         host, prefix = network.split("/")
         family, packed = address(host)
-        return self.ask(NETWORK_ADD, struct.pack("=II16sIIHHI", kind, family, packed, int(prefix), protocol, first, last, 0))[0]
+        self.ask(NETWORK_ADD, struct.pack("=II16sIIHHI", kind, family, packed, int(prefix), protocol, first, last, 0))
+        return self.network_clear(kind)
 
     def network_clear(self, kind):
-        return self.ask(NETWORK_CLEAR, struct.pack("=II16sIIHHI", kind, 0, bytes(16), 0, 0, 0, 0, 0))[0]
+        """Sets what was added since, which is nothing, or the one that network() adds."""
+        return self.ask(NETWORK_SET, struct.pack("=II16sIIHHI", kind, 0, bytes(16), 0, 0, 0, 0, 0))[0]
 
     def local(self, kind, client, server, port=0):
         return self.ask(kind, struct.pack("=IIII", client, server, port, 0))[0]
