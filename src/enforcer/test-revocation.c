@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "crypto/test-authority.h"
+#include "enforcer/describe.h"
 #include "enforcer/number-sweep.h"
 #include "enforcer/test-world.h"
 #include "ipc/marks.h"
@@ -414,6 +415,52 @@ static void a_clock_that_differs_from_another_hosts_is_told_for_a_while(void **s
         assert_non_null(strstr(text, "a token of another host ended 900 s ago"));
 }
 
+/* A token by our own key, dated so far from now. */
+static void ask_about_token(World *w, int64_t from_sec) {
+        static const TokenTag host = { "@sys:host", "web1", 9, 4 };
+        const Keys *k = w->m->keys;
+        int64_t now_sec = (int64_t) (clock_realtime_usec() / USEC_PER_SEC) + from_sec;
+        Token t = { .mode = TOKEN_PSK, .families = TAG_FAMILY_BIT(TAG_FAMILY_HOST), .key_id = k->psks[0].key_id, .node_dh = { 9 },
+                    .valid_from_sec = now_sec, .valid_until_sec = now_sec + 600, .tags = { host }, .n_tags = 1 };
+        DatapathResolve q = { .header = { .type = DATAPATH_RESOLVE, .serial = 1 }, .direction = DATAPATH_ACCEPT, .unit = units_find(&w->m->units, "a.service")->index };
+        int n = token_write(&t, TOKEN_MAC_SIZE, q.token, sizeof(q.token));
+
+        assert_true(n > 0);
+        assert_int_equal(token_mac(k->psks[0].token_key, q.token, (size_t) n, q.token + n), 0);
+        q.token_len = (uint32_t) n + TOKEN_MAC_SIZE;
+        own_key_name(&k->own, q.our_dh);
+        assert_int_equal(send(w->datapath, &q, sizeof(q), 0), sizeof(q));
+        world_settle(w);
+}
+
+static void assert_described(World *w, const char *text, bool is) {
+        _cleanup_free_ char *state = NULL;
+
+        assert_int_equal(describe_manager(w->m, &state), 0);
+        assert_int_equal(strstr(state, text) != NULL, is);
+}
+
+static void tokens_two_minutes_off_are_taken_and_worse_ones_name_the_clocks(void **state) {
+        World *w = *state;
+
+        w->texts[0][0] = "a.service";
+        w->texts[0][1] = "[X-Trireme]\nTriremeLabels=app=a\nTriremeAccept=@sys:host\n";
+        world_start(w, WORLD_PSK);
+        world_attach(w, "a.service", 77);
+        world_forget(w);
+        ask_about_token(w, 110);
+        assert_int_equal(world_told(w, DATAPATH_RESOLVED, 0)->resolved.decision.allow, 1);
+        assert_described(w, "s behind that of web1", false);
+        ask_about_token(w, 150);
+        assert_int_equal(world_told(w, DATAPATH_RESOLVED, 1)->resolved.decision.reason, REASON_EXPIRED);
+        assert_described(w, "s behind that of web1", true);
+        ask_about_token(w, -600 - 110);
+        assert_int_equal(world_told(w, DATAPATH_RESOLVED, 2)->resolved.decision.allow, 1);
+        ask_about_token(w, -600 - 150);
+        assert_int_equal(world_told(w, DATAPATH_RESOLVED, 3)->resolved.decision.reason, REASON_EXPIRED);
+        assert_described(w, "a token of web1 ended", true);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(a_dropped_psk_takes_along_who_has_not_shown_the_next_one),
@@ -428,6 +475,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(a_key_that_went_while_nobody_looked_takes_its_connections_along, world_setup, world_teardown),
                 cmocka_unit_test(a_clock_that_was_set_back_is_noticed_after_a_restart),
                 cmocka_unit_test(a_file_of_times_that_is_none_is_left_alone),
+                cmocka_unit_test_setup_teardown(tokens_two_minutes_off_are_taken_and_worse_ones_name_the_clocks, world_setup, world_teardown),
                 cmocka_unit_test(a_clock_that_differs_from_another_hosts_is_told_for_a_while),
         };
 
