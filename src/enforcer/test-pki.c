@@ -343,6 +343,7 @@ static void new_trust_keeps_the_own_key_and_a_new_certificate_keeps_the_old_one_
 
         same = load_at(p, TEST_SEC);
         assert_true(keys_equal(same, p->keys));
+        assert_memory_not_equal(same->own.dh.public_key, p->keys->own.dh.public_key, 32); /* new at each start */
         (void) snprintf(both, sizeof(both), "%s%s", p->root.pem, p->foreign.pem);
         put(p, "trireme.ca", both, 0400);
         trusting = load_at(p, TEST_SEC);
