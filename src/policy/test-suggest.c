@@ -84,7 +84,7 @@ static void each_line_stands_once_with_its_count(void **state) {
 /* What is suggested parses, and accepts whom it was made for and nobody with one label less. */
 static void a_suggested_rule_accepts_the_peer_that_was_denied(void **state) {
         static const char *const labels[] = {
-                "app=shop", "app=shop env=prod", "\"note=two words\" app=x", "note=\\x22quoted\\x22", "note=back\\\\slash", "note=\xc3\xa4", "note=\xe2\x80\xae""evil",
+                "app=shop", "app=shop env=prod", "\"note=two words\" app=x", "note=\\x22quoted\\x22", "note=back\\\\slash", "note=\xc3\xa4", ("note=\xe2\x80\xae" "evil"),
                 "a%b=100% %x=%n", "k='single'", "a=1 a=2",
         };
 
