@@ -95,6 +95,25 @@ static void what_comes_later_than_its_state_lives_opens_nothing(void **state) {
         }
 }
 
+static void data_that_overtakes_the_clients_own_ack_waits_for_it(void **state) {
+        Pairing *p = *state;
+        const Endpoints e = { .client = p->c.client, .server = p->c.server, .client_port = p->c.client_port, .server_port = p->c.server_port };
+        const WaitKey key = { .flow = flow_key(&e, FLOW_CLIENT) };
+        Wire data = wire_ack(&p->c, "hello");
+        Action a;
+
+        p->client.waits = true;
+        receive_syn(p, send_syn(p));
+        receive_syn_ack(p, send_syn_ack(p));
+        a = host_output(&p->client, &data);
+        assert_int_equal(a.type, ACTION_WAIT);
+        assert_memory_equal(&a.wait, &key, sizeof(key));
+        receive_ack(p, send_ack(p, ""));
+        EXPECT_ACCEPT(host_output(&p->client, &data), VERDICT_CLIENT_AUTHORIZED);
+        assert_int_equal(wire_payload_len(&data), 5);
+        assert_memory_equal(wire_payload(&data), "hello", 5);
+}
+
 static void a_syn_ack_that_is_overtaken_by_its_repetition_asks_for_nothing_new(void **state) {
         Pairing *p = *state;
         Wire first, second;
@@ -296,6 +315,7 @@ int main(void) {
                 T(each_packet_may_be_lost_twice),
                 T(each_packet_may_come_twice),
                 T(what_comes_later_than_its_state_lives_opens_nothing),
+                T(data_that_overtakes_the_clients_own_ack_waits_for_it),
                 T(a_syn_ack_that_is_overtaken_by_its_repetition_asks_for_nothing_new),
                 T(two_that_connect_to_each_other_at_once_are_both_refused),
                 T(a_reset_ends_no_state),
