@@ -15,6 +15,7 @@
 #include "helper/manager.h"
 #include "helper/process.h"
 #include "ipc/attach-protocol.h"
+#include "ipc/record.h"
 #include "util/fd.h"
 #include "util/log.h"
 
@@ -66,6 +67,19 @@ void attach_free_all(Manager *m) {
         }
 }
 
+/* Where whoever looks after the unit looks: PID 1 says of it only that a dependency failed. */
+static void attach_record(const Attach *a, int result, const char *reason) {
+        HelperRecord record = { .kind = HELPER_RECORD_SETTINGS, .reason = "closed" };
+        int k;
+
+        log_full(LOG_WARNING, result, "%s is not attached%s%s", a->name, reason[0] ? ": " : "", reason);
+        memcpy(record.unit, a->name, sizeof(record.unit));
+        (void) snprintf(record.text, sizeof(record.text), "it does not start, because it cannot be attached: %s", reason[0] ? reason : strerror(-result));
+        k = record_write(&record);
+        if (k < 0)
+                log_debug_errno(k, "Cannot write to the journal of %s", a->name);
+}
+
 static void attach_answer(Attach *a, int result, const char *reason) {
         AttachReply reply = { .result = result };
 
@@ -73,7 +87,7 @@ static void attach_answer(Attach *a, int result, const char *reason) {
         if (send(a->fd, &reply, sizeof(reply), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
                 log_warning_errno(errno, "Cannot answer the attach client of %s", a->name);
         if (result < 0)
-                log_full(LOG_WARNING, result, "%s is not attached%s%s", a->name, reason[0] ? ": " : "", reason);
+                attach_record(a, result, reason);
         attach_close(a);
 }
 
@@ -149,9 +163,33 @@ void attach_forget_any(const Manager *m, uint64_t cgroup_id) {
         closedir(dir);
 }
 
-static void attach_succeed(Attach *a) {
-        int k = a->prepared ? attached_write(a->manager, a->name, a->unit.cgroup_id) : 0;
+static void attach_start(Attach *a);
 
+/* A unit that was met running needs no attach, unless it has ended meanwhile: then PID 1 is about to start it anew. What ends between this question and PID 1's
+ * next step is caught by the assertion. */
+static void on_still_running(int error, const HelperUnit *unit, const UnitPaths *paths, void *userdata) {
+        Attach *a = userdata;
+
+        a->asked = false;
+        if (a->gone)
+                attach_close(a);
+        else if (error >= 0 && (unit->cgroup_id != a->unit.cgroup_id || unit->active == HELPER_INACTIVE || unit->active == HELPER_DEACTIVATING)) {
+                a->announced = false;
+                attach_start(a);
+        } else
+                attach_answer(a, 0, "");
+}
+
+static void attach_succeed(Attach *a) {
+        int k;
+
+        if (a->asked)
+                return;
+        if (!a->prepared && pid1_get_unit(a->manager->pid1, a->name, on_still_running, a) >= 0) {
+                a->asked = true;
+                return;
+        }
+        k = a->prepared ? attached_write(a->manager, a->name, a->unit.cgroup_id) : 0;
         attach_answer(a, k, k < 0 ? "cannot make its file in /run/trireme/attached" : "");
 }
 
@@ -187,6 +225,14 @@ int attach_done(Manager *m, const char *unit, int result, const char *reason) {
         return found;
 }
 
+void attach_let_all_go(Manager *m) {
+        for (Attach *a = m->attaches, *next; a; a = next) {
+                next = a->next;
+                if (a->announced && !a->gone)
+                        attach_succeed(a);
+        }
+}
+
 bool attach_waits(const Manager *m, uint64_t cgroup_id) {
         for (const Attach *a = m->attaches; a; a = a->next)
                 if (a->announced && !a->gone && a->unit.cgroup_id == cgroup_id)
@@ -213,8 +259,6 @@ static int unit_close(Attach *a, const HelperUnit *unit) {
         return manager_close_cgroup(m, a->unit.cgroup_id, a->unit.level, 0, false);
 }
 
-static void attach_start(Attach *a);
-
 static int on_again(sd_event_source *s, uint64_t usec, void *userdata) {
         attach_start(userdata);
         return 0;
@@ -231,6 +275,7 @@ static int attach_again(Attach *a) {
 
 static void on_unit(int error, const HelperUnit *unit, const UnitPaths *paths, void *userdata) {
         Attach *a = userdata;
+        Manager *m = a->manager;
 
         a->asked = false;
         if (a->gone) {
@@ -252,9 +297,11 @@ static void on_unit(int error, const HelperUnit *unit, const UnitPaths *paths, v
         }
         log_info("%s: control group %s (%llu) is in the table", a->name, a->unit.cgroup, (unsigned long long) a->unit.cgroup_id);
         a->announced = true;
-        if (connection_ready(a->manager))
+        if (connection_ready(m))
                 attach_tell(a);
-        manager_tell_state(a->manager);
+        else if (manager_is_open(m)) /* it is closed as soon as that is over */
+                attach_succeed(a);
+        manager_tell_state(m);
 }
 
 static void attach_start(Attach *a) {
@@ -271,20 +318,8 @@ static void attach_start(Attach *a) {
 
 static int on_timeout(sd_event_source *s, uint64_t usec, void *userdata) {
         Attach *a = userdata;
-        Manager *m = a->manager;
 
-        if (a->announced && m->table->options.disarmed_until_usec != 0) {
-                attach_succeed(a);
-        } else if (a->announced && m->table->options.failure_open && !connection_ready(m)) {
-                int k = table_remove_unit(m->table, a->unit.cgroup_id);
-
-                log_full(LOG_ALERT, 0, "FailureMode=open: %s starts UNPROTECTED, the enforcer does not answer", a->name);
-                if (k < 0)
-                        attach_answer(a, k, "cannot be let go");
-                else
-                        attach_succeed(a);
-        } else
-                attach_answer(a, -ETIMEDOUT, connection_ready(m) ? "the enforcer does not answer" : "the enforcer is not there");
+        attach_answer(a, -ETIMEDOUT, connection_ready(a->manager) ? "the enforcer does not answer" : "the enforcer is not there");
         return 0;
 }
 

@@ -56,6 +56,7 @@ void connection_close(Manager *m) {
         sd_event_source_disable_unref(c->source);
         close(c->fd);
         free(c);
+        manager_enforcer_changed(m);
 }
 
 bool connection_ready(const Manager *m) {
@@ -197,6 +198,7 @@ static void hello(Manager *m, const HelperHeader *request) {
         m->last_state = (HelperState) { 0 };
         log_info("The enforcer (process %d) is connected", (int) m->enforcer->pid);
         manager_tell_state(m);
+        manager_enforcer_changed(m);
         attach_announce(m);
 }
 

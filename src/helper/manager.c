@@ -8,6 +8,8 @@
 #include "util/fd.h"
 #include "util/log.h"
 
+#define ABSENCE_USEC (3 * USEC_PER_SEC) /* a restart is no absence */
+
 void manager_free(Manager *m) {
         if (!m)
                 return;
@@ -17,6 +19,7 @@ void manager_free(Manager *m) {
         sd_event_source_disable_unref(m->helper_source);
         sd_event_source_disable_unref(m->attach_source);
         sd_event_source_disable_unref(m->disarm_timer);
+        sd_event_source_disable_unref(m->absence_timer);
         box_list_done(&m->networks);
         table_free(m->table);
         closep(&m->cgroup_root_fd);
@@ -113,7 +116,57 @@ int manager_disarm(Manager *m, usec_t usec) {
         else
                 log_full(LOG_ALERT, 0, "DISARMED: every packet passes, no unit is protected");
         manager_tell_state(m);
+        if (usec != 0)
+                attach_let_all_go(m);
         return 0;
+}
+
+/* ---- FailureMode=open ---- */
+
+bool manager_is_open(const Manager *m) {
+        return m->table->options.disarmed_until_usec != 0 || m->table->options.abandoned;
+}
+
+static int abandoned_set(Manager *m, bool abandoned) {
+        TableOptions options = m->table->options;
+        int k;
+
+        if (options.abandoned == abandoned)
+                return 0;
+        options.abandoned = abandoned;
+        k = table_set_options(m->table, &options);
+        if (k >= 0 && abandoned)
+                log_full(LOG_ALERT, 0, "FailureMode=open: there is no enforcer, EVERY PACKET PASSES, no unit is protected");
+        else if (k >= 0)
+                log_notice("The enforcer is back, units are protected");
+        return k;
+}
+
+static int on_absent(sd_event_source *s, uint64_t usec, void *userdata) {
+        Manager *m = userdata;
+        int k = abandoned_set(m, true);
+
+        if (k < 0)
+                return log_error_errno(k, "FailureMode=open: cannot open, everything stays closed");
+        attach_let_all_go(m);
+        return 0;
+}
+
+void manager_enforcer_changed(Manager *m) {
+        bool absent = m->table->options.failure_open && !connection_ready(m);
+        int k;
+
+        if (!absent) {
+                k = abandoned_set(m, false);
+                if (k >= 0)
+                        k = sd_event_source_set_enabled(m->absence_timer, SD_EVENT_OFF);
+        } else {
+                k = sd_event_source_set_time_relative(m->absence_timer, ABSENCE_USEC);
+                if (k >= 0)
+                        k = sd_event_source_set_enabled(m->absence_timer, SD_EVENT_ONESHOT);
+        }
+        if (k < 0)
+                log_error_errno(k, "Cannot follow whether there is an enforcer");
 }
 
 /* ---- what PID 1 tells ---- */
@@ -175,6 +228,10 @@ int manager_new(sd_event *event, const ManagerOptions *options, Manager **ret) {
                 k = sd_event_add_time(event, &m->disarm_timer, CLOCK_BOOTTIME, USEC_INFINITY, 0, on_disarm_over, m);
         if (k >= 0)
                 k = disarm_arm_timer(m, m->table->options.disarmed_until_usec); /* a former process may have disarmed */
+        if (k >= 0)
+                k = sd_event_add_time(event, &m->absence_timer, CLOCK_BOOTTIME, USEC_INFINITY, 0, on_absent, m);
+        if (k >= 0)
+                manager_enforcer_changed(m);
         if (k >= 0)
                 k = connection_listen(m);
         if (k >= 0)

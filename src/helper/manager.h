@@ -34,6 +34,7 @@ typedef struct Manager {
         Attach *attaches;
         BoxList networks;                   /* added by the enforcer, not set yet */
         sd_event_source *disarm_timer;
+        sd_event_source *absence_timer;     /* FailureMode=open: runs while there is no enforcer */
         HelperState last_state;             /* as last told */
 } Manager;
 
@@ -45,6 +46,9 @@ DEFINE_CLEANUP(Manager *, manager_free);
 void manager_complete_unit(const Manager *m, HelperUnit *unit);
 /* Puts a cgroup into the table as closed; one that is there already keeps what it has. index 0: as it was. */
 _must_use_ int manager_close_cgroup(Manager *m, uint64_t cgroup_id, uint32_t level, uint32_t index, bool again);
+/* Disarmed, or abandoned by its enforcer and FailureMode=open. */
+bool manager_is_open(const Manager *m);
+void manager_enforcer_changed(Manager *m);              /* it came, went, or said what to do without it */
 _must_use_ int manager_disarm(Manager *m, usec_t usec); /* 0: arm; USEC_INFINITY: until then */
 void manager_fill_state(const Manager *m, HelperState *ret);
 void manager_tell_state(Manager *m);                    /* an event, if it changed */
@@ -66,4 +70,5 @@ _must_use_ int attach_done(Manager *m, const char *unit, int result, const char 
 void attach_forget(const Manager *m, const char *unit, uint64_t cgroup_id); /* that life of the unit is over: remove the file of its assertion */
 void attach_forget_any(const Manager *m, uint64_t cgroup_id); /* the same of a unit whose name nobody knows any more */
 bool attach_waits(const Manager *m, uint64_t cgroup_id); /* closed for a client that was not answered yet */
+void attach_let_all_go(Manager *m);       /* everything passes: nobody needs to wait for an enforcer */
 void attach_free_all(Manager *m);

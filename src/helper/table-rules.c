@@ -132,7 +132,7 @@ static void write_guard(const Writer *w, const char *chain) {
         if_priority(r, PRIO_OURS_MASK, PRIO_OURS); /* SO_PRIORITY forges nothing */
         set_priority(r, 0);
         then_continue(r);
-        if (w->t->options.disarmed_until_usec != 0)
+        if (w->t->options.disarmed_until_usec != 0 || w->t->options.abandoned)
                 then_accept(r);
 }
 

@@ -161,6 +161,11 @@ void table_local_element(NftBatch *b, uint16_t type, const TableLocal *local) {
                 element_write(b, type, "local_accept_any", key, 2 * sizeof(key[0]), NULL);
 }
 
+void table_locals_flush(NftBatch *b) {
+        elements_end(b, NFT_MSG_DELSETELEM, elements_new(b, "local_accept")); /* none named: all */
+        elements_end(b, NFT_MSG_DELSETELEM, elements_new(b, "local_accept_any"));
+}
+
 /* Key of a box's first or last corner: profile . address . protocol . port, each part padded to 4 bytes. Returns its length. */
 static uint32_t box_key(const Box *box, uint32_t slot, bool last, uint8_t ret[static 28]) {
         const uint32_t profile = slot << VALUE_PROFILE_SHIFT;
@@ -203,11 +208,11 @@ int table_box_read(Box *box, const void *key, const void *key_end, size_t len, u
  *
  * In the table, so that who starts anew makes the rules by them before anybody has told him. No rule looks there. */
 
-enum { OPTION_MARK_MASK = 1, OPTION_DENY_DROP, OPTION_FAILURE_OPEN, OPTION_DISARMED_UNTIL /* seconds, UINT32_MAX: no end */ };
+enum { OPTION_LAYOUT, OPTION_MARK_MASK, OPTION_DENY_DROP, OPTION_FAILURE_OPEN, OPTION_DISARMED_UNTIL /* seconds, UINT32_MAX: no end */ };
 
 void table_option_elements(NftBatch *b, uint16_t type, const TableOptions *options) {
         const uint32_t until = (uint32_t) MIN(options->disarmed_until_usec / USEC_PER_SEC, (usec_t) UINT32_MAX);
-        const uint32_t values[][2] = { { OPTION_MARK_MASK, options->mark_mask }, { OPTION_DENY_DROP, options->deny_drop },
+        const uint32_t values[][2] = { { OPTION_LAYOUT, TABLE_LAYOUT }, { OPTION_MARK_MASK, options->mark_mask }, { OPTION_DENY_DROP, options->deny_drop },
                                        { OPTION_FAILURE_OPEN, options->failure_open }, { OPTION_DISARMED_UNTIL, until } };
 
         for (size_t i = 0; i < ELEMENTSOF(values); i++)
@@ -216,6 +221,9 @@ void table_option_elements(NftBatch *b, uint16_t type, const TableOptions *optio
 
 void table_option_read(TableOptions *options, uint32_t key, uint32_t value) {
         switch (key) {
+        case OPTION_LAYOUT:
+                options->layout = value;
+                break;
         case OPTION_MARK_MASK:
                 options->mark_mask = value;
                 break;

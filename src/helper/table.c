@@ -109,7 +109,7 @@ static uint32_t levels_of_units(const Table *t) {
         return levels;
 }
 
-/* Everything in one transaction, whatever was there: no moment without a table. */
+/* Everything in one transaction, whatever was there. */
 static int table_install(Table *t) {
         _cleanup_batch_ NftBatch b = {};
         NftRules r = { .batch = &b, .table = TABLE_NAME, .native_queue = t->native_queue };
@@ -151,6 +151,18 @@ static void rules_rewrite(Table *t, NftBatch *b) {
         if (all)
                 nftnl_rule_free(all);
         table_rules_write(&r, t);
+}
+
+/* A table that is there keeps its chains and sets, and gets its rules anew. To replace chains would leave a hole: a packet passes the new one, which does
+ * not hold yet, and then the old one, which does not hold any more; and what waits in a queue would be dropped. */
+static int table_take_over(Table *t) {
+        _cleanup_batch_ NftBatch b = {};
+
+        nft_batch_init(&b);
+        t->levels = levels_of_units(t);
+        rules_rewrite(t, &b);
+        table_locals_flush(&b);
+        return nft_batch_send(&b, t->fd);
 }
 
 /* A change that finds no table: somebody closed the owning socket. Called with the change already in memory. */
@@ -226,7 +238,9 @@ int table_new(int fd, Table **ret) {
         k = table_restore(t);
         if (k < 0)
                 return log_error_errno(k, "Cannot read the present table");
-        k = table_install(t);
+        k = t->options.layout == TABLE_LAYOUT ? table_take_over(t) : -ENOENT;
+        if (k < 0)
+                k = table_install(t);
         if (k < 0)
                 return log_error_errno(k, "Cannot make the table");
         log_info("Table made, %zu units kept, queue by %s", t->n_units, t->native_queue ? "nft_queue" : "nft_compat");

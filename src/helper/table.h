@@ -31,7 +31,10 @@ typedef struct TableLocal {
         uint16_t port; /* host order, 0: any */
 } TableLocal;
 
+#define TABLE_LAYOUT 1u /* to be raised with each change of sets or chains: a helper that starts keeps those of its own layout */
+
 typedef struct TableOptions {
+        uint32_t layout;    /* of the table that was found; 0: there was none */
         uint32_t mark_mask; /* CTMARK_BITS contiguous bits */
         bool deny_drop;     /* refused peers on other hosts get silence instead of a reset */
         bool failure_open;  /* FailureMode=open; no rule's business, kept with the others */
@@ -94,6 +97,7 @@ void table_box_elements(NftBatch *b, uint16_t type, const Box *boxes, size_t n, 
 void table_local_element(NftBatch *b, uint16_t type, const TableLocal *local);
 _must_use_ int table_box_read(Box *box, const void *key, const void *key_end, size_t len, uint32_t *ret_slot); /* the inverse; kind and family are given */
 void table_set_name_of_box(uint32_t kind, uint32_t family, char ret[static 32]);
+void table_locals_flush(NftBatch *b);
 void table_option_elements(NftBatch *b, uint16_t type, const TableOptions *options);
 void table_option_read(TableOptions *options, uint32_t key, uint32_t value);
 _must_use_ int table_restore(Table *t);                          /* table-restore.c; nothing there: 0 */
