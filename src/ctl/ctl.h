@@ -34,6 +34,7 @@ typedef struct Options {
         uint32_t lines;                 /* flows */
         uint64_t usec;                  /* disarm: for how long */
         bool runtime;                   /* label */
+        uint64_t confirm_usec;          /* label: taken back after this time; 0: never */
         size_t threshold;               /* audit: ways out that a unit may have */
         bool dot;                       /* graph */
         bool encrypt;                   /* key new */
@@ -51,6 +52,8 @@ int verb_run(const Options *o, int argc, char **argv);
 int verb_ping(const Options *o, int argc, char **argv);
 int verb_doctor(const Options *o, int argc, char **argv);
 int verb_label(const Options *o, int argc, char **argv);
+int verb_confirm(const Options *o, int argc, char **argv);
+int verb_revert(const Options *o, int argc, char **argv);
 int verb_disarm(const Options *o, int argc, char **argv);
 int verb_arm(const Options *o, int argc, char **argv);
 int verb_reload(const Options *o, int argc, char **argv);

@@ -35,7 +35,9 @@ static const Verb verbs[] = {
         { "suggest", 1, 1, verb_suggest, "suggest UNIT                           Settings that would allow what was denied" },
         { "run", 1, -1, verb_run, "run --label=K=V... [--] COMMAND...     Run a command with labels" },
         { "ping", 1, 1, verb_ping, "ping HOST:PORT [--label=K=V...]        What the path does to identities" },
-        { "label", 2, -1, verb_label, "label UNIT K=V...                      Write a drop-in with labels" },
+        { "label", 2, -1, verb_label, "label UNIT K=V... [--confirm=TIME]     Write a drop-in with labels" },
+        { "confirm", 1, 1, verb_confirm, "confirm UNIT                           Keep the labels that are on trial" },
+        { "revert", 1, 1, verb_revert, "revert UNIT                            Take the labels that are on trial back" },
         { "policy", 1, -1, verb_policy, "policy eval|check ...                  Judge by rules, or look for faults, without a daemon" },
         { "key", 1, -1, verb_key, "key new|show|rotate ...                Make, show and change keys" },
         { "ca", 2, -1, verb_ca, "ca init|issue|revoke DIRECTORY ...     A small certification authority" },
@@ -48,7 +50,7 @@ static const Verb verbs[] = {
 
 enum {
         ARG_VERSION = 256, ARG_JSON, ARG_NO_PAGER, ARG_NO_LEGEND, ARG_NO_ASK_PASSWORD, ARG_LABEL, ARG_FROM, ARG_TO, ARG_PORT, ARG_DENIED, ARG_FOR,
-        ARG_RUNTIME, ARG_ENCRYPT, ARG_POLICY, ARG_NAME, ARG_RULE, ARG_DIRECTION, ARG_TAGS, ARG_THRESHOLD, ARG_DOT,
+        ARG_RUNTIME, ARG_ENCRYPT, ARG_POLICY, ARG_NAME, ARG_RULE, ARG_DIRECTION, ARG_TAGS, ARG_THRESHOLD, ARG_DOT, ARG_CONFIRM,
 };
 
 static const struct option long_options[] = {
@@ -60,6 +62,7 @@ static const struct option long_options[] = {
         { "denied", no_argument, NULL, ARG_DENIED }, { "lines", required_argument, NULL, 'n' }, { "for", required_argument, NULL, ARG_FOR },
         { "runtime", no_argument, NULL, ARG_RUNTIME }, { "encrypt", no_argument, NULL, ARG_ENCRYPT }, { "policy", required_argument, NULL, ARG_POLICY }, { "name", required_argument, NULL, ARG_NAME },
         { "rule", required_argument, NULL, ARG_RULE }, { "direction", required_argument, NULL, ARG_DIRECTION }, { "tags", required_argument, NULL, ARG_TAGS },
+        { "confirm", required_argument, NULL, ARG_CONFIRM },
         { "threshold", required_argument, NULL, ARG_THRESHOLD }, { "dot", no_argument, NULL, ARG_DOT },
         {},
 };
@@ -86,6 +89,7 @@ static int usage(void) {
                "  -n --lines=N            flows: the last N (default 100)\n"
                "     --for=TIME           disarm: arm again after this time; ca: how long it is valid\n"
                "     --runtime            label: until the next boot only\n"
+               "     --confirm=TIME       label: take it back after this time, unless it is confirmed\n"
                "     --encrypt            key new: with systemd-creds, into /etc/credstore.encrypted\n"
                "     --threshold=N        audit: fail if a unit has more ways out\n"
                "     --dot                graph: for dot(1) of graphviz\n"
@@ -162,6 +166,7 @@ static int parse_option(Options *o, int c) {
         case ARG_DENIED: o->denied = true; return 0;
         case 'n': return parse_lines(optarg, &o->lines);
         case ARG_FOR: return parse_span(optarg, &o->usec);
+        case ARG_CONFIRM: return parse_span(optarg, &o->confirm_usec);
         case ARG_RUNTIME: o->runtime = true; return 0;
         case ARG_ENCRYPT: o->encrypt = true; return 0;
         case ARG_POLICY: o->policy = optarg; return 0;

@@ -4,17 +4,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "ctl/bus.h"
+#include "ctl/label.h"
 #include "ctl/names.h"
 #include "util/fd.h"
 #include "util/log.h"
-
-#define DROPIN "50-trireme-label.conf"
 
 /* Quoted as systemd.syntax(7) says, so that a value may hold spaces; '%' would begin a specifier. */
 static void write_word(FILE *f, const char *s) {
@@ -50,7 +50,7 @@ static char *dropin_text(char **labels, int n_labels) {
 
 /* A file that is there is replaced in one step: a reload in between sees the old labels or the new ones. */
 static int replace_file(int dir_fd, const char *name, const char *text) {
-        static const char temporary[] = "." DROPIN ".tmp";
+        static const char temporary[] = "." LABEL_DROPIN ".tmp";
         _cleanup_close_ int fd = openat(dir_fd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
         ssize_t n;
         int r = 0;
@@ -67,7 +67,7 @@ static int replace_file(int dir_fd, const char *name, const char *text) {
         return r;
 }
 
-static int write_dropin(const char *base, const char *unit, const char *text) {
+int label_write(const char *base, const char *unit, const char *text) {
         _cleanup_close_ int dir_fd = -1;
         char dir[512];
         int r;
@@ -78,14 +78,14 @@ static int write_dropin(const char *base, const char *unit, const char *text) {
         dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (dir_fd < 0)
                 return log_error_errno(errno, "Cannot open %s", dir);
-        r = replace_file(dir_fd, DROPIN, text);
+        r = replace_file(dir_fd, LABEL_DROPIN, text);
         if (r < 0)
-                return log_error_errno(r, "Cannot write %s/" DROPIN, dir);
-        printf("Wrote %s/" DROPIN "\n", dir);
+                return log_error_errno(r, "Cannot write %s/" LABEL_DROPIN, dir);
+        printf("Wrote %s/" LABEL_DROPIN "\n", dir);
         return 0;
 }
 
-static int daemon_reload(sd_bus *bus) {
+int label_reload(sd_bus *bus) {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         int r;
 
@@ -107,6 +107,21 @@ static void tell_if_missing(sd_bus *bus, const char *unit) {
                 log_warning("There is no %s yet.", unit);
 }
 
+/* The timer first: from then on nothing can lock out whoever types this for longer. */
+static int label_try(const Options *o, sd_bus *bus, const char *unit, const char *text) {
+        if (label_start_trial(bus, unit, o->confirm_usec) < 0)
+                return CTL_FAILED;
+        if (label_write(LABEL_TRIAL, unit, text) < 0) {
+                label_stop_trial(bus, unit);
+                return CTL_FAILED;
+        }
+        log_notice("On trial for %" PRIu64 " seconds. To keep it: triremectl confirm %s", (o->confirm_usec + USEC_PER_SEC - 1) / USEC_PER_SEC, unit);
+        if (label_reload(bus) < 0)
+                return CTL_FAILED;
+        tell_if_missing(bus, unit);
+        return CTL_OK;
+}
+
 int verb_label(const Options *o, int argc, char **argv) {
         _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
         _cleanup_free_ char *unit = NULL, *text = NULL;
@@ -117,14 +132,20 @@ int verb_label(const Options *o, int argc, char **argv) {
         }
         if (unit_name_mangle(argv[1], &unit) < 0 || check_labels((const char *const *) argv + 2, (size_t) argc - 2) < 0)
                 return CTL_FAILED;
+        if (o->confirm_usec != 0 && o->runtime) {
+                log_error("--confirm= and --runtime do not go together: what is confirmed stays.");
+                return CTL_FAILED;
+        }
         text = dropin_text(argv + 2, argc - 2);
         if (!text) {
                 log_error_errno(-ENOMEM, "Cannot label %s", unit);
                 return CTL_FAILED;
         }
-        if (write_dropin(o->runtime ? "/run/systemd/system" : "/etc/systemd/system", unit, text) < 0)
+        if (ctl_bus_open(o, &bus) < 0)
                 return CTL_FAILED;
-        if (ctl_bus_open(o, &bus) < 0 || daemon_reload(bus) < 0)
+        if (o->confirm_usec != 0)
+                return label_try(o, bus, unit, text);
+        if (label_write(o->runtime ? LABEL_RUNTIME : LABEL_ETC, unit, text) < 0 || label_reload(bus) < 0)
                 return CTL_FAILED;
         tell_if_missing(bus, unit);
         return CTL_OK;
