@@ -2,6 +2,7 @@
 """What lies between two machines: routers that translate, drop, strip and renumber; small and large packets; bad weather. And what triremectl ping says of each."""
 
 import json
+import os
 import shlex
 
 from expect import connected, denied, holds, same
@@ -10,6 +11,7 @@ from suite import case
 
 PORT, HIDDEN = 7600, 7443
 MEGABYTES = 4
+LONG = "TRIREME_LAB_LONG" in os.environ
 CONFIG = "/etc/trireme/trireme.conf.d/50-network.conf"
 MASQUERADE = 'table ip t { chain c { type nat hook postrouting priority 100; oifname "left" masquerade; }; }'
 STRICT = "table inet t { chain c { type filter hook forward priority 0; ct state invalid counter drop; ct state established,related accept; " \
@@ -116,14 +118,12 @@ def a_server_behind_a_translated_address_is_reached_where_both_ends_name_that(we
 @case
 def where_SYNs_with_data_are_dropped_an_identity_fails_closed_and_a_named_stranger_is_reached(web, peer, plain, router):
     with Way(router, web, peer, DROPS_DATA) as way, Door(web, settings="TriremeLabels=app=web\nTriremeAcceptFrom=10.78.2.0/24 tcp/%d" % PORT):
-        same("the label", dial(peer, way.v4, wait=2)["result"], "timeout")
         pinged("dropped", peer, way.v4, "token-lost", "dropped", "nobody", None, 1)
     with Way(router, plain, peer, DROPS_DATA) as way:
         plain.service("door", "/opt/lab/probe serve %d door" % PORT)
         peer.service("dial", "/opt/lab/probe tcp %s %d --wait=9" % (way.v4, PORT), "TriremeLabels=app=web\nTriremeConnectTo=%s/32 tcp/%d" % (way.v4, PORT),
                      extra="Type=oneshot")
         holds("it goes on without an identity: %s" % peer.run("journalctl -b -u dial -o cat").out, "connected" in peer.run("journalctl -b -u dial -o cat").out)
-        pinged("dropped on the way to a stranger", peer, way.v4, "token-lost", "dropped", "nobody", None, 1)
         peer.remove("dial.service")
         plain.remove("door.service")
 
@@ -137,9 +137,8 @@ def where_identities_are_taken_out_nobody_gets_in_and_the_client_says_why(web, p
         for what, rules, box in (("a box that empties SYNs", "", "data"), ("a box that answers in the server's place", SYNPROXY, "")):
             with Way(router, web, peer, rules, box) as way:
                 router.must("echo 0 >/proc/sys/net/netfilter/nf_conntrack_tcp_loose")
-                denied(what, dial(peer, way.v4, wait=2))
                 answer = pinged(what, peer, way.v4, "stripped", "stripped", "stranger", False, 3)
-                same("the reason", answer["reason"], "stripped")
+                same("%s: reason, and whether it connects" % what, (answer["reason"], answer["connected"]), ("stripped", False))
 
 
 @case
@@ -218,16 +217,17 @@ def many(client, address, count, probe, *words):
 def the_kernels_own_bad_weather_costs_time_only(web, peer, router):
     with Door(web, "/opt/lab/probe give %d" % PORT):
         with Way(router, web, peer, LOSS) as way:
-            same("one in five lost, one in ten doubled", many(peer, way.v4, 20, "bulk", "20", "--wait=50"), ["connected"] * 20)
+            count = 20 if LONG else 8
+            same("one in five lost, one in ten doubled", many(peer, way.v4, count, "bulk", "20", "--wait=50"), ["connected"] * count)
         with Way(router, web, peer, box="late") as way:
-            same("200 ms late and out of order", many(peer, way.v4, 20, "bulk", "20", "--wait=30"), ["connected"] * 20)
+            same("200 ms late and out of order", many(peer, way.v4, count, "bulk", "20", "--wait=30"), ["connected"] * count)
 
 
 @case
 def a_server_that_is_behind_with_its_work_loses_nobody(web, peer, router):
     with Way(router, web, peer) as way:
         # Behind a cookie TCP hears only of clients that speak first; and of more than four that wait it forgets some.
-        for cookies, count, words in (("1", 5, ["--silent=1"]), ("2", 8, [])):
+        for cookies, count, words in (("1", 5, ["--silent=1"]), ("2", 8, []))[:2 if LONG else 1]:
             web.must("echo %s >/proc/sys/net/ipv4/tcp_syncookies" % cookies)
             with Door(web, "/opt/lab/probe slow %d 2 %d" % (PORT, count)):
                 same("syncookies=%s %s" % (cookies, words), many(peer, way.v4, count, "tcp", "--wait=30", *words), ["connected"] * count)
