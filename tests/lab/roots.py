@@ -61,10 +61,10 @@ def digest(names):
     return hashlib.sha256(" ".join(names).encode()).hexdigest()[:10]
 
 
-def cached(name, make):
-    """CACHE/name, filled by make() under a lock and moved there whole, so that an interrupted run leaves no half of one."""
-    path = os.path.join(CACHE, name)
-    os.makedirs(CACHE, exist_ok=True)
+def cached(name, make, directory=CACHE):
+    """A directory of this name, filled by make() under a lock and moved there whole, so that an interrupted run leaves no half of one."""
+    path = os.path.join(directory, name)
+    os.makedirs(directory, exist_ok=True)
     with open(path + ".lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not os.path.isdir(path):
@@ -143,17 +143,20 @@ def mount_overlay(lower, upper, work, merged):
 
 
 def product_layer(root, work, jobs=2):
-    """Builds the product inside the suite's root, warnings as errors, and returns the directory to lay over that root: the installed
-    files, the users of its sysusers.d and the journal catalog."""
-    started = time.monotonic()
+    """Returns the directory to lay over the suite's root: the installed files, the users of its sysusers.d and the journal catalog. The parts of
+    one test run share what one of them has built."""
+    out = cached("out-" + os.path.basename(root), lambda path: build_product(root, work, jobs, path), os.environ.get("TRIREME_LAB_BUILDS", work))
+    os.symlink(out, os.path.join(work, "out"))
+    return installed(work, [root], "product")
+
+
+def build_product(root, work, jobs, path):
+    """Inside the suite's root, warnings as errors."""
     with Overlay([root], os.path.join(work, "build")) as merged:
         copy_sources(os.path.join(merged, "src"))
         chroot(merged, "cd /src && meson setup /build --werror >/dev/null && ninja -C /build -j%d && "
                "DESTDIR=/out meson install -C /build --no-rebuild >/dev/null" % jobs)
-        shutil.copytree(os.path.join(merged, "out"), os.path.join(work, "out"), symlinks=True)
-    layer = installed(work, [root], "product")
-    say("product built and installed in %d s" % (time.monotonic() - started))
-    return layer
+        shutil.copytree(os.path.join(merged, "out"), path, symlinks=True)
 
 
 def installed(work, lower, name):

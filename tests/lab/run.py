@@ -69,7 +69,8 @@ def run_part(total, work, deadline, name, script, words):
     if script == "suite.py":
         words = words + ["--seconds", str(max(seconds - 30, 10))]
     process = subprocess.Popen(["/usr/bin/python3", "-B", os.path.join(HERE, script), "--results", results] + words,
-                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+                               env=dict(os.environ, TRIREME_LAB_BUILDS=work), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, start_new_session=True)
     killer = threading.Timer(max(seconds, 20), lambda: os.killpg(process.pid, signal.SIGKILL))
     killer.start()
     for line in process.stdout:
