@@ -52,7 +52,7 @@ static void print_faults(const char *name, const char *faults) {
 }
 
 static void print_host(json_t *p) {
-        const char *key_mode = json_string_value(json_object_get(p, "KeyMode"));
+        const char *key_mode = json_string_value(json_object_get(p, "KeyMode")), *failure_mode = json_string_value(json_object_get(p, "FailureMode"));
         json_t *connected = json_object_get(p, "Connected"), *until = json_object_get(p, "DisarmedUntil"), *v;
         const char *name;
 
@@ -61,6 +61,8 @@ static void print_host(json_t *p) {
                 print_sentence("Armed", "yes");
         else
                 print_sentence("Armed", json_is_null(until) ? "NO: everything passes until triremectl arm" : "NO: everything passes for a time, or until triremectl arm");
+        if (failure_mode && streq(failure_mode, "open"))
+                print_sentence("FailureMode", "OPEN: without an enforcer everything passes");
         if (!key_mode || streq(key_mode, "none"))
                 print_sentence("Key", "NONE: no connection between hosts can be authorized");
         else if (json_is_true(json_object_get(p, "KeyIsGroupSecret")))

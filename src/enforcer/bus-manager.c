@@ -286,6 +286,12 @@ static int get_clock_fault(sd_bus *bus, const char *path, const char *interface,
         return sd_bus_message_append(reply, "s", text);
 }
 
+static int get_failure_mode(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        const Manager *m = userdata;
+
+        return sd_bus_message_append(reply, "s", m->config.failure_open ? "open" : "closed");
+}
+
 static int get_config_fault(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         return sd_bus_message_append(reply, "s", ((const Manager *) userdata)->config_fault ?: "");
 }
@@ -332,6 +338,7 @@ const sd_bus_vtable bus_manager_vtable[] = {
         SD_BUS_PROPERTY("KeyIsGroupSecret", "b", get_key_is_group, 0, 0),
         SD_BUS_PROPERTY("Connected", "a{sb}", get_connected, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("ClockFault", "s", get_clock_fault, 0, 0),
+        SD_BUS_PROPERTY("FailureMode", "s", get_failure_mode, 0, 0),
         SD_BUS_PROPERTY("ConfigFault", "s", get_config_fault, 0, 0),
         SD_BUS_PROPERTY("PoliciesFault", "s", get_policies_fault, 0, 0),
         SD_BUS_PROPERTY("NUnits", "u", get_n_units, 0, 0),
