@@ -124,10 +124,19 @@ static int path_take(LibraryPaths *p, const char *path) {
         return 0;
 }
 
+/* The helper opens nothing else. */
+static bool is_named_like_a_library(const char *path) {
+        const char *slash = strrchr(path, '/');
+
+        return strstr(slash ?: path, ".so");
+}
+
 static int paths_make(const Libraries *l, const char *cached, LibraryPaths *p) {
         const Object *library = &l->objects[l->at];
         int r;
 
+        if (!is_named_like_a_library(library->name) || (cached[0] && (cached[0] != '/' || !is_named_like_a_library(cached))))
+                return -EOPNOTSUPP;
         if (library->name[0] == '/')
                 return path_take(p, library->name);
         if (strchr(library->name, '/')) /* from wherever the process happens to be */
@@ -362,8 +371,12 @@ int libraries_find(Manager *m, const LibrariesProgram *program, libraries_ready_
 
 /* ---- what was found ---- */
 
+bool libraries_is_of_file(const Libraries *l, const FileKey *key) {
+        return file_key_same_file(&l->key, key);
+}
+
 bool libraries_is_of(const Libraries *l, uint32_t pid, const FileKey *key) {
-        return l->pid == pid && file_key_same_file(&l->key, key);
+        return l->pid == pid && libraries_is_of_file(l, key);
 }
 
 bool libraries_is_whole(const Libraries *l) {

@@ -23,6 +23,7 @@ typedef struct LibrariesProgram {
 /* ready is called from the event loop, not by this, and not after libraries_free(). A program that needs none is whole at once. */
 _must_use_ int libraries_find(Manager *m, const LibrariesProgram *program, libraries_ready_t ready, void *userdata, Libraries **ret);
 Libraries *libraries_free(Libraries *l);
+bool libraries_is_of_file(const Libraries *l, const FileKey *key); /* perhaps changed */
 bool libraries_is_of(const Libraries *l, uint32_t pid, const FileKey *key);
 bool libraries_is_whole(const Libraries *l);
 bool libraries_is_ended(const Libraries *l); /* whole, or given up */

@@ -24,7 +24,7 @@ struct Identity {
         bool asking, again;
         IdentityFacts facts;
         Libraries *libraries;         /* of the file that is executed, or being found */
-        Libraries *former;            /* of the same file before, until the others are found: what a start begins with must not be unknown for a moment in between */
+        Libraries *former;            /* of the same file before, or of another process of it, until the others are found: it must not be unknown for a moment in between */
         UnitPlugins plugins;
 };
 
@@ -239,11 +239,13 @@ static void libraries_look(Identity *i) {
                 return;
         }
         if (i->libraries && (libraries_is_lost(i->libraries) || !libraries_is_of(i->libraries, f->pid, &f->key))) {
-                if (libraries_is_whole(i->libraries) && libraries_is_of(i->libraries, 0, &f->key)) {
+                if (libraries_is_whole(i->libraries)) {
                         libraries_free(i->former);
                         i->former = TAKE_PTR(i->libraries);
                 } else
-                        libraries_forget(i);
+                        i->libraries = libraries_free(i->libraries);
+                if (i->former && !libraries_is_of_file(i->former, &f->key))
+                        i->former = libraries_free(i->former);
         }
         if (i->libraries || !facts || !facts->has_program || facts->kind != PROGRAM_ELF)
                 return;
