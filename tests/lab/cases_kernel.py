@@ -162,3 +162,31 @@ def the_SELinux_label_of_a_unit_is_a_tag_and_the_main_job_is_done_under_its_poli
     curl_succeeds(selinux, selinux.v4, "app=web")
     contains("domain of nginx", selinux.must("cat /proc/$(systemctl show -P MainPID nginx)/attr/current"), "system_u:system_r:httpd_t:s0")
     holds("@sys:selinux is that", selinux.wait("triremectl show nginx.service | grep -F '@sys:selinux system_u:system_r:httpd_t:s0'", 20))
+
+
+VERITY = """
+import fcntl, struct, sys
+with open(sys.argv[1], "rb") as file:
+    fcntl.ioctl(file, 0x40806685, struct.pack("=IIIIQIIQ", 1, 1, 4096, 0, 0, 0, 0, 0).ljust(128, b"\\0"))  # FS_IOC_ENABLE_VERITY: SHA-256 over blocks of 4096
+    answer = bytearray(struct.pack("=HH", 0, 64) + bytes(64))
+    fcntl.ioctl(file, 0xc0046686, answer)  # FS_IOC_MEASURE_VERITY
+    print("sha256:" + answer[4:36].hex())
+"""
+
+
+def wait_tag(stock, unit, tag):
+    holds("%s has the tag %s:\n%s" % (unit, tag, stock.run("triremectl show %s" % unit).out), stock.wait("triremectl show %s --json=short | grep -qF '%s'" % (unit, tag), 20))
+
+
+@case
+def a_binary_with_fs_verity_has_the_digest_that_the_kernel_enforces(stock):
+    stock.write("/opt/lab/verity.py", VERITY)
+    stock.must("cp /usr/bin/sleep /usr/local/bin/sealed; cp /usr/bin/sleep /usr/local/bin/open")
+    digest = stock.must("python3 /opt/lab/verity.py /usr/local/bin/sealed").strip()
+    holds("the kernel keeps it from being changed", stock.run("echo >>/usr/local/bin/sealed").status != 0)
+    for name in ("sealed", "open"):
+        stock.service(name, "/usr/local/bin/%s 1000" % name, "TriremeLabels=app=" + name)
+    wait_tag(stock, "sealed.service", "@sys:exe.verity=" + digest)
+    wait_tag(stock, "open.service", "@sys:exe=/usr/local/bin/open")
+    holds("a binary without it has no such tag", "exe.verity" not in stock.must("triremectl show open.service"))
+    stock.remove("sealed.service", "open.service")

@@ -227,6 +227,36 @@ def a_file_that_others_can_change_has_tags_only_when_it_runs(web):
 
 
 @case
+def a_unit_cannot_pass_for_another_program(web):
+    """Another program's path by a mount of its own, its name, its arguments, or its process as MAINPID=."""
+    nginx = sha256(web, "/usr/sbin/nginx")
+    sleeper(web, "/usr/local/bin/fake")
+    web.service("masked", "/usr/bin/unshare -m /bin/sh -c 'mount --bind /usr/local/bin/fake /usr/sbin/nginx && exec -a nginx /usr/sbin/nginx 1000'".replace("exec -a nginx ", "exec "),
+                "TriremeLabels=app=liar")
+    found = wait_tags(web, "masked.service", {"exe.sha256": [sha256(web, "/usr/local/bin/fake")]})
+    holds("the path that it shows is not taken for the host's: %s" % found.get("exe"), "exe" not in found)
+    web.write("/usr/local/bin/named", "#!/usr/bin/python3\nimport ctypes, os, time\nctypes.CDLL(None).prctl(15, b'nginx')\nos.environ['TRIREME_UNIT'] = 'nginx.service'\ntime.sleep(1000)\n", 0o755)
+    web.service("named", "@/usr/local/bin/named nginx", "TriremeLabels=app=liar", extra="SyslogIdentifier=nginx\nEnvironment=TRIREME_UNIT=nginx.service")
+    found = wait_tags(web, "named.service", {"unit": ["named.service"]})
+    holds("nor its name: %s" % found, nginx not in found.get("exe.sha256", []))
+    web.service("pid", "/bin/sh -c 'systemd-notify --ready MAINPID=$(systemctl show -P MainPID nginx); exec sleep 1000'", "TriremeLabels=app=liar", extra="Type=notify\nNotifyAccess=all")
+    time.sleep(1)
+    found = tags(web, "pid.service")
+    holds("nor a foreign process: %s" % found, nginx not in found.get("exe.sha256", []) and "/usr/sbin/nginx" not in found.get("exe", []))
+    web.remove("masked.service", "named.service", "pid.service")
+
+
+@case
+def a_socket_unit_is_who_its_service_is(web):
+    web.write("/etc/systemd/system/tagged.socket", "[Socket]\nListenStream=7450\n")
+    web.must("id lab-user || useradd lab-user")
+    web.service("tagged", "/opt/lab/probe activated", "TriremeLabels=app=tagged", extra="User=lab-user", start=False)
+    web.must("systemctl start tagged.socket")
+    wait_tags(web, "tagged.socket", {"unit": ["tagged.service", "tagged.socket"], "exe": ["/opt/lab/probe"], "exe.sha256": [sha256(web, "/opt/lab/probe")], "user": ["lab-user"]})
+    web.remove("tagged.socket", "tagged.service")
+
+
+@case
 def a_worker_that_dies_costs_nothing_but_a_moment(web):
     web.must("systemctl kill -s KILL trireme-inspect.service")
     sleeper(web, "/usr/local/bin/later")

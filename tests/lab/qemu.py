@@ -115,7 +115,7 @@ class QemuMachine(Guest):
                 os.setxattr(os.path.join(merged, path), "security.selinux", label)
             for name in ("dev", "sys", "proc"):
                 call(["umount", os.path.join(merged, name)])
-            call(["mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-d", merged, self.disk, "3G"])
+            call(["mke2fs", "-q", "-t", "ext4", "-O", "^has_journal,verity", "-d", merged, self.disk, "3G"])
             for name in ("proc", "sys", "dev"):  # the overlay takes them down again
                 call(["mount", "--bind", "/" + name, os.path.join(merged, name)])
 

@@ -16,6 +16,8 @@ GUEST_PACKAGES = [
 SUITES = ("bookworm", "trixie")
 # What the cases of whole jobs run: PostgreSQL, and Ansible over SSH.
 JOB_PACKAGES = ["postgresql", "postgresql-contrib", "openssh-server", "openssh-client", "ansible-core"]
+# What people log in with, and containers.
+PEOPLE_PACKAGES = ["openssh-server", "openssh-client", "sudo", "cron", "libpam-systemd", "dbus-user-session", "podman", "crun"]
 KERNEL_PACKAGES = ["linux-image-cloud-amd64", "initramfs-tools"]
 # What a stock kernel can do that the kernel of a container's host may not.
 SECURITY_PACKAGES = ["apparmor", "selinux-policy-default", "policycoreutils"]
@@ -41,6 +43,13 @@ def jobs_layer(suite):
     root = suite_root(suite)
     return cached("jobs-%s-%s" % (suite, digest(GUEST_PACKAGES + BUILD_PACKAGES + JOB_PACKAGES)),
                   lambda path: add_packages(root, JOB_PACKAGES, path, "systemctl disable postgresql.service ssh.service; rm -f /etc/ssh/ssh_host_*"))
+
+
+def people_layer(suite):
+    """A layer over the root of a suite for people who log in; neither sshd, cron nor podman is started at boot."""
+    root = suite_root(suite)
+    return cached("people-%s-%s" % (suite, digest(GUEST_PACKAGES + BUILD_PACKAGES + PEOPLE_PACKAGES)),
+                  lambda path: add_packages(root, PEOPLE_PACKAGES, path, "systemctl disable ssh cron podman.service podman.socket podman-restart podman-auto-update; rm -f /etc/ssh/ssh_host_*"))
 
 
 def security_layer(suite):

@@ -9,6 +9,7 @@ A case is a function whose name is the sentence it proves. Its parameters name t
     plain    no Trireme at all
     solo     Trireme with no key configured, on its own
     mallory  no Trireme either: the attacker of tests/attack
+    desk     Trireme and the lab's PSK; sshd, sudo, cron and podman, none of them running
     db, ops  Trireme and the lab's PSK; PostgreSQL, sshd and Ansible, none of them running
     pki      nginx as on web, and no key but what the case gives it
     node     neither a key nor anything labelled
@@ -35,9 +36,10 @@ from host import Broken
 from machine import Failure, Machine
 from router import Router
 
-MODULES = ["cases_identity", "cases_tags", "cases_strangers", "cases_sockets", "cases_units", "cases_input", "cases_tools", "cases_ctl", "cases_failures", "cases_network", "cases_holes", "cases_attack", "cases_nodes", "cases_keys",
+MODULES = ["cases_identity", "cases_tags", "cases_people", "cases_containers", "cases_strangers", "cases_sockets", "cases_units", "cases_input", "cases_tools", "cases_ctl", "cases_failures", "cases_network", "cases_holes", "cases_attack", "cases_nodes", "cases_keys",
            "cases_policy", "cases_paths", "cases_postgres", "cases_ansible", "cases_privileges", "cases_starts"]
 JOB_MACHINES = {"db": 20, "ops": 21}
+PEOPLE_MACHINES = {"desk": 22}
 DROP_IN = "[X-Trireme]\nTriremeLabels=app=web\n"
 
 
@@ -68,7 +70,9 @@ class Lab:
     def get(self, name):
         if name not in self.machines:
             if name in JOB_MACHINES and name not in self.plans:
-                self.plan_jobs()
+                self.plan(roots.jobs_layer(self.suite), "product-jobs", JOB_MACHINES)
+            if name in PEOPLE_MACHINES and name not in self.plans:
+                self.plan(roots.people_layer(self.suite), "product-people", PEOPLE_MACHINES)
             machine = Router() if name == "router" else self.machine(name, *self.plans[name])
             self.machines[name] = machine
             try:
@@ -81,10 +85,9 @@ class Lab:
     def machine(self, name, number, lower, files):
         return Machine(name, number, lower, self.work, files)
 
-    def plan_jobs(self):
-        jobs = [roots.jobs_layer(self.suite), self.root]
-        lower = [roots.installed(self.work, jobs, "product-jobs")] + jobs
-        self.plans.update({name: (number, lower, [self.key]) for name, number in JOB_MACHINES.items()})
+    def plan(self, layer, name, machines):
+        lower = [roots.installed(self.work, [layer, self.root], name), layer, self.root]
+        self.plans.update({machine: (number, lower, [self.key]) for machine, number in machines.items()})
 
     def discard(self, names):
         for name in names:
@@ -201,7 +204,7 @@ def main():
     if "TRIREME_LAB_CGROUP" not in os.environ:
         # Roots are made outside: mmdebstrap has to reach the network.
         host.install(host.LAB_PACKAGES + (host.QEMU_PACKAGES if arguments.qemu else []))
-        for make in (roots.kernel, roots.security_layer) if arguments.qemu else (roots.jobs_layer,):
+        for make in (roots.kernel, roots.security_layer) if arguments.qemu else (roots.jobs_layer, roots.people_layer):
             make(arguments.suite)
         sys.exit(host.enter_namespace([sys.executable, "-B"] + sys.argv))
 
