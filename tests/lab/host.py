@@ -52,9 +52,27 @@ def install(packages):
     call(["apt-get", "-qy", "install", "--no-install-recommends"] + missing, env=environment)
 
 
+def need_room():
+    """A container or chroot may not have what a machine takes that is booted in it; then a sentence is better than what PID 1 would say."""
+    if not cgroup_roots():
+        sys.exit("No machine can be booted here: there are no control groups at /sys/fs/cgroup. In a chroot, mount /sys of its host with all below it.")
+    for root in cgroup_roots():
+        trial = os.path.join(root, "trireme-lab-trial-%d" % os.getpid())
+        try:
+            os.mkdir(trial)
+            os.rmdir(trial)
+        except OSError as error:
+            sys.exit("No machine can be booted here: no control group can be made below %s (%s). A container has to be a privileged one."
+                     % (root, error.strerror))
+    trial = subprocess.run(["unshare", "-n", "-m", "-p", "--fork", "--propagation", "private", "true"], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    if trial.returncode != 0:
+        sys.exit("No machine can be booted here: no namespaces can be made (%s). A container has to be a privileged one." % trial.stderr.strip())
+
+
 def enter_namespace(argv):
     """Runs argv with namespaces for network, mounts and processes of its own and returns its exit status. When it ends, however that
     comes about, its machines, its bridge and its mounts are gone; what remains, empty control groups, is removed here."""
+    need_room()
     os.makedirs(os.path.join(CACHE, "mnt"), exist_ok=True)
     name = "trireme-lab-%d" % os.getpid()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is killed on the way out
