@@ -44,12 +44,12 @@ def run_build(total, work, name, compiler, options, suites):
     build = os.path.join(work, name)
     environment = dict(os.environ, CC=compiler, ASAN_OPTIONS="detect_leaks=1:abort_on_error=0", UBSAN_OPTIONS="halt_on_error=1")
     for argv in (["meson", "setup", build, host.TOP] + options, ["ninja", "-C", build, "-j2"]):
-        status, out = run(argv, 600, env=environment)
+        status, out = run(argv, 1200, env=environment)
         if status != 0:
             total.result("failed", "%s: build" % name, out)
             return
     total.result("passed", "%s: build" % name)
-    status, out = run(["meson", "test", "-C", build, "--no-rebuild", "--num-processes=2", "--timeout-multiplier=3", "--print-errorlogs"] + suites, 600,
+    status, out = run(["meson", "test", "-C", build, "--no-rebuild", "--num-processes=2", "--timeout-multiplier=3", "--print-errorlogs"] + suites, 1200,
                       env=environment)
     total.meson(name, build, status, out)
 
