@@ -68,12 +68,15 @@ static void play(Scene *s, unsigned steps) {
                 receive_ack(p, s->ack);
 }
 
-/* The same exchange between two others of the same kind, for packets that have not been sent yet here. */
-static Scene *played_elsewhere(unsigned steps) {
-        Scene *s = scene_new();
-
-        play(s, steps);
-        return s;
+/* A first contact, on ports that were not used before, when all that was is over. */
+static void scene_begin(Scene *s, uint16_t client_port) {
+        test_now += FLOW_RELEASED_USEC;
+        s->p.c = connection_make(AF_INET, client_port);
+        s->p.client.waits = s->p.server.waits = false;
+        s->p.client.allow = true;
+        peer_cache_forget(s->p.client.h.peers, DATAPATH_FORGET_KEYS, 0);
+        peer_cache_forget(s->p.server.h.peers, DATAPATH_FORGET_KEYS, 0);
+        s->syn.len = s->syn_ack.len = s->ack.len = 0;
 }
 
 /* ---- packets ---- */
@@ -178,8 +181,7 @@ static const Row server_rows[] = {
 };
 
 /* The table queues what comes to an authorized end as a repetition, and tells the unit of SYNs only. */
-static char happens(const Row *row, const Event *e, bool client) {
-        Scene *s = scene_new(), *whole = played_elsewhere(6);
+static char happens(Scene *s, const Scene *whole, const Row *row, const Event *e, bool client) {
         Host *h = client ? &s->p.client : &s->p.server;
         bool released = row->steps >= (client ? 5u : 6u);
         Action a;
@@ -198,20 +200,22 @@ static char happens(const Row *row, const Event *e, bool client) {
         c = outcome(&a);
         if (e->hook == QUEUE_HOOK_INPUT && c == 'p' && (wire_parse(&w).flags & TCP_FLAG_SYN))
                 assert_int_equal(wire_payload_len(&w), 0);
-        scene_free(s);
-        scene_free(whole);
         return c;
 }
 
 static void check(const Row *rows, size_t n_rows, const Event *events, size_t n_events, bool client) {
+        Scene *s = scene_new(), *whole = scene_new(); /* whole: between two others of the same kind, for packets that have not been sent yet here */
         bool wrong = false;
 
+        play(whole, 6);
         for (size_t i = 0; i < n_rows; i++) {
                 char got[64] = {};
 
                 memcpy(got, rows[i].text, 11);
-                for (size_t k = 0; k < n_events; k++)
-                        got[11 + k] = happens(&rows[i], &events[k], client);
+                for (size_t k = 0; k < n_events; k++) {
+                        scene_begin(s, (uint16_t) (2000 + i * n_events + k));
+                        got[11 + k] = happens(s, whole, &rows[i], &events[k], client);
+                }
                 for (size_t k = 0; k < n_events; k++)
                         if (got[11 + k] != rows[i].text[11 + k])
                                 print_error("%.11s %s: %c, not %c\n", got, events[k].what, got[11 + k], rows[i].text[11 + k]);
@@ -219,6 +223,8 @@ static void check(const Row *rows, size_t n_rows, const Event *events, size_t n_
                 if (wrong)
                         print_error("%s\n", got);
         }
+        scene_free(s);
+        scene_free(whole);
         assert_false(wrong);
 }
 

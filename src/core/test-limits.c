@@ -224,18 +224,17 @@ static void any_step(Pairing *p, Random *random, Account *accounts) {
 
 static void nobody_unproven_is_sent_more_than_came_from_there_whatever_comes(void **state) {
         static const size_t tags[] = { 1, 10, 24, 38 };
+        Pairing *p = *state;
 
-        for (uint64_t run = 1; run <= 50; run++) {
+        for (uint64_t run = 1; run <= 200; run++) {
                 Random random = { run };
                 Account accounts[3] = {};
-                Pairing *p = NULL;
 
-                assert_int_equal(pairing_setup((void **) &p), 0);
-                host_done(&p->server);
-                host_init(&p->server, "server", "the same secret", tags[run % ELEMENTSOF(tags)]);
+                test_now += FLOW_HALF_OPEN_USEC; /* nothing is left of the run before */
+                p->server.n_tags = tags[run % ELEMENTSOF(tags)];
+                host_set_flags(&p->server, 0);
                 for (unsigned i = 0; i < 100; i++)
                         any_step(p, &random, accounts);
-                assert_int_equal(pairing_teardown((void **) &p), 0);
         }
 }
 
@@ -249,7 +248,7 @@ int main(void) {
                 T(one_address_leaves_room_for_the_others),
                 T(one_unit_leaves_room_for_the_others),
                 cmocka_unit_test(tokens_of_one_node_displace_only_its_own),
-                cmocka_unit_test(nobody_unproven_is_sent_more_than_came_from_there_whatever_comes),
+                T(nobody_unproven_is_sent_more_than_came_from_there_whatever_comes),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
