@@ -35,7 +35,8 @@ LAB = [("soak", "soak.py", ["--minutes=%d" % SOAK_MINUTES])] \
 
 
 def run(argv, timeout, **options):
-    done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout, **options)
+    """What works all the time leaves the processors to what waits for answers."""
+    done = subprocess.run(["nice"] + argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout, **options)
     return done.returncode, done.stdout.decode(errors="replace")
 
 
@@ -68,7 +69,7 @@ def run_part(total, work, deadline, name, script, words):
     seconds = int(deadline - time.monotonic())
     if script == "suite.py":
         words = words + ["--seconds", str(max(seconds - 30, 10))]
-    process = subprocess.Popen(["/usr/bin/python3", "-B", os.path.join(HERE, script), "--results", results] + words,
+    process = subprocess.Popen((["nice"] if script == "cross.py" else []) + ["/usr/bin/python3", "-B", os.path.join(HERE, script), "--results", results] + words,
                                env=dict(os.environ, TRIREME_LAB_BUILDS=work), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                stderr=subprocess.STDOUT, start_new_session=True)
     killer = threading.Timer(max(seconds, 20), lambda: os.killpg(process.pid, signal.SIGKILL))
