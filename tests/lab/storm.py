@@ -15,6 +15,7 @@ import collections
 import errno
 import json
 import os
+import resource
 import select
 import signal
 import socket
@@ -94,7 +95,11 @@ class Knock:
         self.counts, self.slow, self.first = collections.Counter(), [], []
 
     def begin(self, now):
-        sock = socket.socket()
+        try:
+            sock = socket.socket()
+        except OSError:  # no descriptor left: those in flight wait
+            self.counts["not begun"] += 1
+            return
         sock.setblocking(False)
         self.counts["tried"] += 1
         self.turn += 1
@@ -167,4 +172,6 @@ def hold(host, port, n, count, seconds):
 
 
 if __name__ == "__main__":
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     {"serve": serve, "knock": knock, "hold": hold}[sys.argv[1]](*sys.argv[2:])

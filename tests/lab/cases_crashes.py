@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Processes killed, stopped and replaced at random while connections come all the time from those who may, and as many from those who may not."""
+
+import json
+import os
+import random
+import statistics
+import time
+
+from expect import holds, same
+from suite import case
+
+LONG = "TRIREME_LAB_LONG" in os.environ
+RATE = 1000 if LONG else 200  # of those who may, and the same again of those who may not
+PORT, PORTS, HELD = 7700, 4, 20
+PROCESSES = ("trireme.service", "trireme-helper.service", "trireme-datapath.service")
+VICTIMS = [(name,) for name in PROCESSES] + [PROCESSES]
+with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "storm.py")) as source:
+    STORM = source.read()
+
+
+class Storm:
+    """A labelled server under load for some seconds: authorized connections of a unit on peer, and those of programs without a label there and on plain."""
+
+    def __init__(self, web, peer, plain, seconds):
+        self.web, self.peer, self.plain, self.seconds = web, peer, plain, seconds
+
+    def __enter__(self):
+        for machine in (self.web, self.peer, self.plain):
+            machine.write("/opt/lab/storm", STORM, 0o755)
+        self.web.service("storm", "/opt/lab/storm serve %d %d" % (PORT, PORTS), "TriremeLabels=app=web", extra="Type=notify")
+        to = "%s %d %d" % (self.web.v4, PORT, PORTS)
+        self.processes = {
+            "held": self.peer.popen("triremectl run --label=app=web -- /opt/lab/storm hold %s %d %d" % (to, HELD, self.seconds)),
+            "allowed": self.peer.popen("triremectl run --label=app=web -- /opt/lab/storm knock %s %d %d" % (to, RATE, self.seconds)),
+            "plain": self.plain.popen("/opt/lab/storm knock %s %d %d" % (to, RATE // 2, self.seconds)),
+            "unlabelled": self.peer.popen("/opt/lab/storm knock %s %d %d" % (to, RATE // 2, self.seconds)),
+        }
+        self.end = time.monotonic() + self.seconds
+        return self
+
+    def __exit__(self, *_):
+        for process in self.processes.values():
+            if process.poll() is None:
+                process.kill()
+        self.web.remove("storm.service")
+
+    def finish(self):
+        """What each of them saw, and from where the server was reached."""
+        answers = {}
+        for name, process in self.processes.items():
+            out, err = process.communicate(timeout=self.seconds + 60)
+            holds("%s came to an end: %s" % (name, err.decode()[-500:]), out.startswith(b"{"))
+            answers[name] = json.loads(out)
+        self.web.must("systemctl stop storm.service")
+        return answers, self.web.json("cat /run/storm-seen")
+
+
+def recovery(storm, moments):
+    """For each disturbance, how long after it the last connection began that failed or took longer than half a second."""
+    times = []
+    for begin, end in zip(moments, moments[1:] + [float("inf")]):
+        times.append(max([begun - begin for begun, _ in storm["slow"] if begin <= begun < end], default=0.0))
+    return times
+
+
+def check(report, what, storm, moments):
+    answers, seen = storm.finish()
+    allowed, strangers = answers["allowed"], [answers["plain"]["counts"], answers["unlabelled"]["counts"]]
+    times = recovery(allowed, moments)
+    tried = sum(counts["tried"] for counts in strangers)
+    failed = [begun for begun, took in allowed["slow"] if took is None]
+    report.notes.append("%d %s; unauthorized %d tried, %d succeeded; authorized %d of %d new ones, %d of %d held ones lost; recovery median %.2f s, max %.2f s"
+                        % (len(moments), what, tried, sum(counts.get("connected", 0) for counts in strangers), len(failed), allowed["counts"]["tried"],
+                           answers["held"]["broken"], HELD, statistics.median(times), max(times)))
+    for counts in strangers:
+        same("unauthorized connections that came about: %s" % counts, counts.get("connected", 0) + counts.get("answered", 0), 0)
+    same("sources that the server saw", list(seen), [storm.peer.v4])
+    same("its connections are those of the unit", seen[storm.peer.v4] <= allowed["counts"]["tried"] + HELD, True)
+    same("live connections that broke", answers["held"]["broken"], 0)
+    holds("strangers knocked: %d" % tried, tried > RATE * storm.seconds / 3)
+    holds("the unit got through: %s" % allowed["counts"], allowed["counts"].get("answered", 0) > RATE * storm.seconds / 3)
+    # A machine that does other things besides needs longer, for everything.
+    holds("new connections succeed again within a second of each: %s" % times, max(times) < 1 if LONG else statistics.median(times) < 3)
+
+
+@case
+def kill_9_at_random_under_load_opens_nothing_and_breaks_nothing(web, peer, plain, report):
+    rounds = 100 if LONG else 8
+    choice = random.Random()
+    with Storm(web, peer, plain, 3 + int(rounds * 1.8)) as storm:
+        time.sleep(2)
+        moments = []
+        for number in range(rounds):
+            machine, victims = choice.choice((web, peer)), VICTIMS[number % len(VICTIMS)]
+            moments.append(time.monotonic())
+            machine.must("systemctl kill -s KILL %s; true" % " ".join(victims))
+            time.sleep(max(0, moments[-1] + choice.uniform(1.2, 2) - time.monotonic()))
+        check(report, "kills", storm, moments)
+
+
+UPGRADE = """set -e
+for path in /usr/lib/trireme/trireme-* /usr/bin/triremectl /usr/lib/systemd/system-generators/trireme-*; do
+    cp -a $path $path.dpkg-new; mv $path.dpkg-new $path
+done
+systemctl daemon-reload
+systemctl try-restart trireme-helper.service trireme-datapath.service trireme.service
+"""
+
+
+@case
+def an_upgrade_in_place_under_load_opens_nothing_and_breaks_nothing(web, peer, plain, report):
+    """What a package manager does: each file replaced under another inode, the manager told, the services restarted."""
+    with Storm(web, peer, plain, 8) as storm:
+        time.sleep(2)
+        moments = []
+        for machine in (web, peer):
+            moments.append(time.monotonic())
+            machine.must(UPGRADE, timeout=60)
+        check(report, "upgrades", storm, moments)
