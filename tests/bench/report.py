@@ -65,9 +65,11 @@ def single_rows(results):
     for name, times in (singles.get("denials") or {}).items():
         yield ["one host, connect to a %s: error after" % name if name == "closed port" else "one host, %s: error after" % name,
                "%.0f us, p99 %.0f us, n=%d" % (times["p50"], times["p99"], times["n"])]
-    contact = singles.get("first contact")
-    if contact:
-        yield ["first connection of two nodes, added", "%.0f us, worst %.0f us, n=%d" % (contact["p50"], contact["p99"], contact["n"])]
+    for kind, key in (("a shared key", "first contact"), ("certificates", "first contact, certificates")):
+        contact = singles.get(key)
+        if not contact:
+            continue
+        yield ["first connection of two nodes, %s, added" % kind, "%.0f us, worst %.0f us, n=%d" % (contact["p50"], contact["p99"], contact["n"])]
     memory = singles.get("memory")
     if memory:
         yield ["resident memory of all processes", "%.1f MiB, shared pages divided %.1f MiB" % (memory["rss"] / 1024, memory["pss"] / 1024)]

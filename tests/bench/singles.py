@@ -16,6 +16,8 @@ CLOSED_PORT = 9009
 SIZES = {"units": [10, 1000], "rules": [10, 1000], "flows": [10, 10000]}
 QUICK_SIZES = {"units": [10], "rules": [10], "flows": [10]}
 COMPARED = ("plain", "ours", "local-plain", "local-ours")
+RELOAD = "busctl call org.trireme /org/trireme org.trireme.Manager Reload"
+POLICY = "/etc/trireme/policy.d/bench.json"
 DROP_IN = "/etc/systemd/system/bench-server-labelled.service.d/50-rules.conf"
 
 
@@ -59,6 +61,24 @@ def first_contact(bed, count):
     return percentiles(added)
 
 
+def first_contact_of_certificates(bed, count):
+    """The same with a certificate for each node in place of the shared key."""
+    names = [machine.must("hostname").strip() for machine in bed.ours]
+    authority = bed.ours[0]  # as long as it is no node by certificate itself
+    authority.must("rm -rf /root/ca && triremectl ca init /root/ca && " +
+                   " && ".join("triremectl ca issue /root/ca %s --label=app=bench" % name for name in names))
+    files = {name: {part: authority.must("cat /root/ca/%s/trireme.%s" % (name, part)) for part in ("key", "cert", "ca")} for name in names}
+    authority.must("rm -r /root/ca")
+    try:
+        for machine, name in zip(bed.ours, names):
+            for part, text in files[name].items():
+                machine.write("/etc/credstore/trireme." + part, text, mode=0o600)
+        return first_contact(bed, count)
+    finally:
+        for machine in bed.ours:
+            machine.must("rm -f /etc/credstore/trireme.cert /etc/credstore/trireme.key /etc/credstore/trireme.ca && systemctl restart trireme.service", timeout=60)
+
+
 def memory(machine):
     """KiB of the product's processes: resident, and resident with shared pages divided among those that share them."""
     total = {"rss": 0, "pss": 0}
@@ -89,17 +109,25 @@ def remove_units(bed):
                      "systemctl daemon-reload", timeout=600)
 
 
+def rule(key, value):
+    return {"Clause": [{"Key": "@usr:" + key, "Operator": "=", "Value": [value]}], "Policy": {"Action": 1, "PolicyID": "1", "ServiceID": ""}}
+
+
 def add_rules(bed, number):
-    lines = ["[X-Trireme]", "TriremeAccept=app=bench"] + ["TriremeAccept=key%d=value%d" % (i, i) for i in range(1, number)]
+    """A named policy of the server: a unit's own settings hold a tenth of that at most."""
+    bench = rule("app", "bench")
+    policy = {"Bench": {"ExposureRules": [bench] + [rule("key%d" % i, "value%d" % i) for i in range(1, number)], "Dependencies": [bench]}}
     for machine in bed.ours:
-        machine.write(DROP_IN, "\n".join(lines) + "\n")
-        machine.must("systemctl daemon-reload && systemctl restart bench-server-labelled.service", timeout=120)
+        machine.write(POLICY, json.dumps(policy))
+        machine.write(DROP_IN, "[X-Trireme]\nTriremePolicy=Bench\n")
+        machine.must(RELOAD + " && systemctl daemon-reload && systemctl restart bench-server-labelled.service", timeout=120)
     return {}
 
 
 def remove_rules(bed):
     for machine in bed.ours:
-        machine.must("rm -r %s && systemctl daemon-reload && systemctl restart bench-server-labelled.service" % DROP_IN.rsplit("/", 1)[0])
+        machine.must("rm -fr %s %s && systemctl daemon-reload && systemctl restart bench-server-labelled.service && %s"
+                     % (DROP_IN.rsplit("/", 1)[0], POLICY, RELOAD), timeout=120)
 
 
 def add_flows(bed, number):
@@ -163,6 +191,7 @@ def run_singles(bed, arguments, skipped):
     results["denials"] = attempt("denials", denials, arguments.ms)
     results["attach"] = attempt("attach", attach, starts)
     results["first contact"] = attempt("first contact", first_contact, starts // 5)
+    results["first contact, certificates"] = attempt("first contact by certificates", first_contact_of_certificates, starts // 5)
     for what, numbers in parse_sizes(arguments.scale, arguments.quick).items():
         results["scale"][what] = {str(number): attempt("%d %s" % (number, what), at_size, what, number, arguments.ms, starts) for number in numbers}
     return results
