@@ -111,6 +111,7 @@ def remove(pair):
     clear(pair)
 
 
+BESIDE = ("plain", "ours")  # measured in the same rounds
 CONFIGURATIONS = [
     Configuration("%s-%s" % (name, kind), "%s with mutual TLS at both ends, %s" % (name, text), apply=proxies(name, settings), remove=remove,
                   host="127.0.0.1", port=NEAR, bulk=kind == "full")

@@ -13,7 +13,7 @@ from testbed import LABELLED_PORT, load
 
 PROCESSES = ["trireme.service", "trireme-helper.service", "trireme-datapath.service"]
 CLOSED_PORT = 9009
-SIZES = {"units": [10, 1000], "rules": [10, 1000], "flows": [10, 10000]}
+SIZES = {"rules": [10, 10000, 100000], "flows": [1000, 100000], "units": [10, 1000, 10000]}
 QUICK_SIZES = {"units": [10], "rules": [10], "flows": [10]}
 COMPARED = ("plain", "ours", "local-plain", "local-ours")
 RELOAD = "busctl call org.trireme /org/trireme org.trireme.Manager Reload"
@@ -174,7 +174,7 @@ def parse_sizes(text, quick):
     return sizes
 
 
-def run_singles(bed, arguments, skipped):
+def run_singles(bed, arguments, skipped, deadline):
     results = {"scale": {}}
     starts = 10 if arguments.quick else 100
 
@@ -193,5 +193,11 @@ def run_singles(bed, arguments, skipped):
     results["first contact"] = attempt("first contact", first_contact, starts // 5)
     results["first contact, certificates"] = attempt("first contact by certificates", first_contact_of_certificates, starts // 5)
     for what, numbers in parse_sizes(arguments.scale, arguments.quick).items():
-        results["scale"][what] = {str(number): attempt("%d %s" % (number, what), at_size, what, number, arguments.ms, starts) for number in numbers}
+        results["scale"][what] = {}
+        for number in numbers:
+            name = "%d %s" % (number, what)
+            if time.monotonic() > deadline:
+                skipped[name] = "no time left"
+                continue
+            results["scale"][what][str(number)] = attempt(name, at_size, what, number, arguments.ms, starts)
     return results

@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 
-from host import TOP, call
+from host import TOP, Broken, call
 from machine import Failure, Machine
 from roots import Overlay, chroot
 
@@ -78,7 +78,10 @@ class Testbed:
         machines = [Machine("%s%d" % (name, i), number + i, lower, work, files) for i in (0, 1)]
         for machine in machines:
             self.machines.append(machine)
-            machine.boot()
+            try:
+                machine.boot()
+            except Broken:
+                machine.boot_again()
             prepare(machine)
         return machines
 
