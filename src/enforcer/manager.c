@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -76,6 +77,7 @@ static int reload_policies(Manager *m) {
                 return r;
         policy_book_done(&m->policies);
         m->policies = policies;
+        m->trim = true;
         return 0;
 }
 
@@ -350,6 +352,10 @@ void manager_check_settled(Manager *m, bool anyhow) {
         datapath_check_synced(m);
         if (m->cut_waits)
                 cut_all(m);
+        if (m->trim && !m->loads) { /* a policy file of 100,000 rules has a hundred megabytes on its way in */
+                malloc_trim(0);
+                m->trim = false;
+        }
         if (m->settled || (!anyhow && (!m->listed || m->loads)))
                 return;
         m->settled = true;

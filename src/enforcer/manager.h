@@ -91,6 +91,7 @@ typedef struct Manager {
         bool ready;
         bool listed;                     /* the helper has listed all units, once on this connection */
         bool datapath_synced;            /* it was told of all units: what it does not know then is none */
+        bool trim;                     /* much memory may have become free once nothing is being loaded */
         bool settled;                    /* ... and all were evaluated, or waiting for it took too long: the bus name is asked for, so that the first caller sees all */
 } Manager;
 
