@@ -31,6 +31,8 @@ POLICY = {"Soak": {"ExposureRules": [{"Clause": [{"Key": "@usr:app", "Operator":
 CHURN = "[Unit]\nStartLimitIntervalSec=0\n[Service]\nExecStart=/bin/sleep 1000\n[X-Trireme]\nTriremeLabels=app=web churn=%i\n"
 USAGE = "for p in 1 %s; do echo $p $(sed -n 's/^VmRSS:[^0-9]*\\([0-9]*\\).*/\\1/p' /proc/$p/status) $(ls /proc/$p/fd | wc -l); done" \
     % " ".join("$(systemctl show -P MainPID %s)" % name for name in DAEMONS)
+# What the first cuts of connections were for.
+BEFORE_A_CUT = "journalctl -b --no-pager -o short-precise -t trireme-helper -t trireme-enforcer -t systemd | grep -v local-forget | grep -m3 -B9 'asks: cut'"
 
 
 class Faults:
@@ -147,7 +149,8 @@ def judge_load(total, load):
     through = sum(count.get("connected", 0) + count.get("answered", 0) for count in counts)
     total.result("failed" if through or tried < load.seconds else "passed", "soak: of %d unauthorized connections %d succeeded" % (tried, through), str(counts))
     total.result("failed" if held["broken"] or not held["answers"] else "passed",
-                 "soak: of %d authorized connections held for %d s %d broke" % (HELD, load.seconds, held["broken"]), str(held))
+                 "soak: of %d authorized connections held for %d s %d broke" % (HELD, load.seconds, held["broken"]),
+                 "\n".join(machine.name + "\n" + machine.run(BEFORE_A_CUT).out for machine in (load.web, load.peer)))
     done, begun = allowed["counts"].get("answered", 0), allowed["counts"]["tried"]
     total.result("passed" if done >= 0.98 * begun else "failed",
                  "soak: of %d new authorized connections %d were answered, also those begun at a fault" % (begun, done), str(allowed["counts"]))
