@@ -119,12 +119,34 @@ static bool socket_is_live(const HelperSocket *s) {
         return s->state != TCP_LISTEN && s->state != TCP_TIME_WAIT && s->state != TCP_CLOSE && s->state != TCP_SYN_SENT;
 }
 
+static bool set_asks_for(const RuleSet *rules, uint16_t families) {
+        for (size_t i = 0; i < rule_set_size(rules); i++) {
+                const Rule *rule = rule_set_rule(rules, i);
+
+                for (size_t k = 0; k < rule->n_clauses; k++)
+                        if (rule->clauses[k].family >= 0 && families & TAG_FAMILY_BIT(rule->clauses[k].family))
+                                return true;
+        }
+        return false;
+}
+
+#define FAMILIES_KNOWN_AT_ONCE \
+        (TAG_FAMILY_BIT(TAG_FAMILY_LABELS) | TAG_FAMILY_BIT(TAG_FAMILY_UNIT) | TAG_FAMILY_BIT(TAG_FAMILY_HOST) | TAG_FAMILY_BIT(TAG_FAMILY_MACHINE))
+
+/* Do the rules of u ask for what is still being found out of the other? */
+static bool asks_for_more(const Unit *u, bool connect, const Unit *other) {
+        const PolicySide side = unit_policy_side(u->policy, connect);
+        const uint16_t later = (uint16_t) ~FAMILIES_KNOWN_AT_ONCE;
+
+        return other->unsettled_until_usec != 0 && (set_asks_for(side.rejects, later) || set_asks_for(side.accepts, later));
+}
+
 /* Both ends are here, and what one of them is was known to the enforcer before this one, and will be to this one in a moment. */
 static bool is_too_early(const Manager *m, const Unit *u, const HelperSocket *s) {
         const uint32_t both = CTMARK_CLIENT_AUTHORIZED | CTMARK_SERVER_AUTHORIZED;
         const Unit *other = (s->mark & both) == both ? units_find_index(&m->units, s->peer) : NULL;
 
-        return other && (u->unsettled_until_usec != 0 || other->unsettled_until_usec != 0);
+        return other && other->policy && u->policy && (asks_for_more(u, s->client, other) || asks_for_more(other, !s->client, u));
 }
 
 static void job_judge(Manager *m, Unit *u, const CutJob *job) {
@@ -134,7 +156,7 @@ static void job_judge(Manager *m, Unit *u, const CutJob *job) {
                 if (!socket_is_live(s) || socket_allowed(m, u, job, s))
                         continue;
                 if (is_too_early(m, u, s))
-                        u->cut = MAX(u->cut, job->what);
+                        u->cut = MAX(u->cut, (CutWhat) CUT_CHANGED); /* which is all that counts where both ends are here */
                 else
                         socket_cut(m, s, HELPER_CUT_SOCKET);
         }
@@ -163,7 +185,7 @@ void cut_start(Manager *m, const Unit *u, CutWhat what) {
         CutJob *job;
         int r;
 
-        if (!m->helper_ready)
+        if (!m->helper_ready || m->helper_state.disarmed_until_usec > 0) /* while all may pass, nothing is cut: cut_all() when that ends */
                 return;
         job = calloc(1, sizeof(*job));
         if (!job) {
@@ -182,9 +204,11 @@ void cut_start(Manager *m, const Unit *u, CutWhat what) {
 void cut_all(Manager *m) {
         m->changed_usec = clock_boottime_usec();
         m->cut_waits = !m->helper_ready || !m->listed || m->loads;
-        for (const Unit *u = m->units.first; !m->cut_waits && u; u = u->next)
-                if (u->state != UNIT_DENIED)
-                        cut_start(m, u, CUT_CHANGED);
+        for (Unit *u = m->units.first; !m->cut_waits && u; u = u->next) {
+                if (u->state != UNIT_DENIED || u->reason == REASON_BAD_SETTINGS) /* other reasons may pass */
+                        cut_start(m, u, u->cut > CUT_CHANGED ? u->cut : CUT_CHANGED);
+                u->cut = CUT_NONE;
+        }
 }
 
 static struct in6_addr address_bare(const struct in6_addr *mapped) {

@@ -140,13 +140,22 @@ static int fill_policy(json_t *o, const UnitPolicy *p) {
         return r;
 }
 
+/* Where each of the tags comes from, in their order. */
+static int fill_origins(json_t *array, const Unit *u) {
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < u->policy->tags.n_tags; i++)
+                r = append_text(array, strdup(unit_tag_origin(u, &u->policy->tags.tags[i])));
+        return r;
+}
+
 static json_t *unit_to_json(const Unit *u) {
-        json_t *o = json_pack("{s:s s:[] s:s s:s s:s s:s s:s s:s s:I s:i s:[] s:[] s:[] s:[] s:[] s:[] s:[]}", "unit", u->name, "labels", "mode", unit_mode_in_force(u),
+        json_t *o = json_pack("{s:s s:[] s:s s:s s:s s:s s:s s:s s:I s:i s:[] s:[] s:[] s:[] s:[] s:[] s:[] s:[]}", "unit", u->name, "labels", "mode", unit_mode_in_force(u),
                               "state", unit_state_to_string(u->state), "reason", u->reason_text ?: "", "cgroup", u->info.cgroup, "object", u->path,
                               "policy", u->policy && u->policy->name ? u->policy->name : "",
-                              "cgroup_id", (json_int_t) u->info.cgroup_id, "index", (int) u->index, "tags", "accept", "connect", "accept_from", "connect_to", "files", "plugin_faults");
+                              "cgroup_id", (json_int_t) u->info.cgroup_id, "index", (int) u->index, "tags", "tag_origins", "accept", "connect", "accept_from", "connect_to", "files", "plugin_faults");
 
-        if (o && ((u->policy && fill_policy(o, u->policy) < 0) || identity_faults(u, fill_text, json_object_get(o, "plugin_faults")) < 0)) {
+        if (o && ((u->policy && (fill_policy(o, u->policy) < 0 || fill_origins(json_object_get(o, "tag_origins"), u) < 0)) || identity_faults(u, fill_text, json_object_get(o, "plugin_faults")) < 0)) {
                 json_decref(o);
                 return NULL;
         }

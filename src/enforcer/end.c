@@ -18,6 +18,7 @@
 static void unit_forget(Manager *m, Unit *u) {
         datapath_send_gone(m, u);
         helper_local_forget(m, u->index);
+        told_forget(m->told, u->info.cgroup_id);
         u->profile = profile_release(u->profile);
         u->retired = profile_release(u->retired);
         unit_free(&m->units, u);

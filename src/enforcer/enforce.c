@@ -128,7 +128,7 @@ static void on_enforced(Link *l, const LinkMessage *msg, int result, void *userd
 
 /* The helper answers in order: the list comes when the new rules hold. */
 static void unit_cut(Manager *m, Unit *u) {
-        if (u->cut == CUT_NONE || !m->helper_ready)
+        if (u->cut == CUT_NONE || !m->helper_ready || m->cut_waits) /* then cut_all() does it, when the other ends are known, too */
                 return;
         cut_start(m, u, u->cut);
         u->cut = CUT_NONE;
@@ -197,6 +197,15 @@ static CutWhat what_changed(const Unit *u, const UnitPolicy *old_policy, UnitSta
         return u->state != old_state || u->profile != old_profile || !unit_policy_same_rules(old_policy, policy) ? CUT_CHANGED : CUT_NONE;
 }
 
+/* Also by somebody who changed them while there was no enforcer. */
+static bool told_changed(Manager *m, const Unit *u, const UnitPolicy *policy) {
+        int r = told_note(m->told, u->info.cgroup_id, policy);
+
+        if (r < 0)
+                log_error_errno(r, "Cannot note what %s says of itself", u->name);
+        return r > 0;
+}
+
 /* policy NULL: denied for denial. A unit that is new has nothing to be forgotten. */
 static int unit_put_in_force(Manager *m, Unit *u, UnitPolicy *policy, Denial *denial) {
         Profile *old_profile = u->profile, *profile = NULL;
@@ -216,6 +225,8 @@ static int unit_put_in_force(Manager *m, Unit *u, UnitPolicy *policy, Denial *de
         if (r < 0)
                 u->state = UNIT_DENIED;
         what = what_changed(u, old_policy, old_state, old_profile);
+        if (policy && told_changed(m, u, policy))
+                what = CUT_CHANGED_TAGS;
         u->cut = MAX(u->cut, what);
         if (what != CUT_NONE)
                 unit_changed(m, u);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "enforcer/bus.h"
+#include "enforcer/cut.h"
 #include "enforcer/datapath-client.h"
 #include "enforcer/enforce.h"
 #include "enforcer/identity-plugins.h"
@@ -175,8 +176,14 @@ void helper_list_units(Manager *m) {
 }
 
 static void on_state(Link *l, const LinkMessage *msg, int result, void *userdata) {
-        if (msg && msg->header->type == HELPER_STATE && msg->len == sizeof(HelperState))
-                helper_manager(l)->helper_state = *(const HelperState *) msg->header;
+        Manager *m = helper_manager(l);
+        bool disarmed = m->helper_state.disarmed_until_usec > 0;
+
+        if (!msg || msg->header->type != HELPER_STATE || msg->len != sizeof(HelperState))
+                return;
+        m->helper_state = *(const HelperState *) msg->header;
+        if (disarmed && m->helper_state.disarmed_until_usec == 0)
+                cut_all(m);
 }
 
 static void helper_hello(Manager *m, const HelperHello *hello) {

@@ -148,6 +148,22 @@ static int on_ready_timer(sd_event_source *s, uint64_t usec, void *userdata) {
         return 0;
 }
 
+static int start_told(Manager *m) {
+        _cleanup_free_ char *path = NULL;
+        int r;
+
+        if (m->runtime_directory && asprintf(&path, "%s/told", m->runtime_directory) < 0) {
+                path = NULL;
+                return -ENOMEM;
+        }
+        r = told_new(path, &m->told);
+        if (r < 0 && r != -ENOMEM && path) {
+                log_warning_errno(r, "Cannot use %s", path);
+                r = told_new(NULL, &m->told);
+        }
+        return r;
+}
+
 static int start_timers(Manager *m) {
         int r;
 
@@ -245,9 +261,12 @@ static int manager_init_state(Manager *m, const ManagerOptions *options) {
                 return r;
         m->units.pool.last = random[0];
         m->last_profile = random[1];
+        m->cut_waits = true;
         r = start_clock(m, options->state_directory);
         if (r >= 0)
                 r = start_peers(m);
+        if (r >= 0)
+                r = start_told(m);
         if (r >= 0)
                 r = names_new(&m->rules);
         if (r >= 0)
@@ -312,6 +331,7 @@ Manager *manager_free(Manager *m) {
         peers_free(m->peers);
         certificates_free(m->certificates);
         peer_numbers_free(m->numbers);
+        told_free(m->told);
         names_free(m->rules);
         file_cache_free(m->files);
         identity_files_free(m->identity_files);

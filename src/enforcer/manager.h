@@ -20,6 +20,7 @@
 #include "enforcer/profile.h"
 #include "enforcer/resolve.h"
 #include "enforcer/stray.h"
+#include "enforcer/told.h"
 #include "enforcer/unit.h"
 #include "enforcer/wall-clock.h"
 #include "ipc/datapath-protocol.h"
@@ -76,7 +77,8 @@ typedef struct Manager {
         unsigned n_verify_waiting, n_verify_asked;
         bool verify_renewing;            /* all certificates are judged again; then numbers are, by them */
         bool verify_revoked;             /* connections must be cut when all answers are in */
-        bool cut_waits;                  /* all connections are to be judged again as soon as all units are known */
+        bool cut_waits;                  /* all connections are to be judged again as soon as all units are known: as at the start, for what changed while there was no enforcer */
+        Told *told;
         Names *rules;
         Units units;
         Strays strays;

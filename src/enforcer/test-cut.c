@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "enforcer/cut.h"
 #include "enforcer/test-world.h"
 #include "ipc/marks.h"
 
@@ -200,6 +201,91 @@ static void nothing_is_cut_where_nothing_changed(void **state) {
         assert_false(is_cut(w, 1));
 }
 
+/* Of a node with our key: others' numbers are revoked at a start. */
+static uint32_t number_of_member(World *w, const char *labels) {
+        Peer peer = make_peer(labels);
+        uint32_t number;
+
+        peer.key_id = w->m->keys->psks[0].key_id;
+        number = peer_numbers_get(w->m->numbers, &peer, 1);
+        tag_set_done(&peer.tags);
+        return number;
+}
+
+static void restart(World *w, const char *settings) {
+        world_forget(w);
+        w->texts[0][1] = settings;
+        for (size_t i = 0; i < w->n_listed; i++)
+                w->listed[i].index = units_find(&w->m->units, w->listed[i].unit)->index;
+        world_restart(w);
+}
+
+static void a_change_without_an_enforcer_cuts_when_there_is_one_again(void **state) {
+        World *w = *state;
+        uint32_t b;
+
+        w->remember = true;
+        start(w, "[X-Trireme]\nTriremeLabels=app=a\nTriremeAccept=app=web\nTriremeAccept=app=api\nTriremeAccept=app=b\nTriremeAcceptFrom=192.0.2.9/32 tcp/80\n");
+        b = units_find(&w->m->units, "b.service")->index;
+        add_socket(w, 1, SERVER | number_of_member(w, "app=web") << CTMARK_INDEX_SHIFT, false, 0);
+        add_socket(w, 2, SERVER | number_of_member(w, "app=api") << CTMARK_INDEX_SHIFT, false, 0);
+        add_socket(w, 3, SERVER | CLIENT, false, b);
+        add_socket(w, 4, CTMARK_SERVER_STRANGER, false, 0);
+        restart(w, w->texts[0][1]);
+        assert_null(world_asked(w, HELPER_CUT_SOCKET, 0)); /* nothing was changed */
+        restart(w, "[X-Trireme]\nTriremeLabels=app=a\nTriremeAccept=app=web\nTriremeAccept=app=b\n");
+        assert_false(is_cut(w, 1));
+        assert_true(is_cut(w, 2));
+        assert_false(is_cut(w, 3));
+        assert_true(is_cut(w, 4));
+        restart(w, "[X-Trireme]\nTriremeLabels=app=a new=1\nTriremeAccept=app=web\nTriremeAccept=app=b\n");
+        assert_true(is_cut(w, 1));  /* its node went by the old labels */
+        assert_false(is_cut(w, 3)); /* b is here, and judged again */
+        restart(w, "[X-Trireme]\nTriremeLabels=app=a new=1\nTriremeAccept=app=web\n");
+        assert_false(is_cut(w, 1)); /* the labels are the same as last time */
+        assert_true(is_cut(w, 3));
+        restart(w, "[X-Trireme]\nTriremeLabels=app=a new=1\nTriremeAccept=app=web\nTriremeBad=1\n");
+        assert_true(is_cut(w, 1));
+}
+
+/* Tags of processes come to be known one after the other; a rule that asks for none of them need not wait. */
+static void only_a_rule_that_asks_for_what_is_not_known_yet_is_waited_for(void **state) {
+        World *w = *state;
+        Unit *a, *b;
+
+        start(w, "[X-Trireme]\nTriremeLabels=app=a\nTriremeAccept=app=b @sys:exe.sha256=00*\nTriremeAccept=app=c\n");
+        a = units_find(&w->m->units, "a.service");
+        b = units_find(&w->m->units, "b.service");
+        add_socket(w, 1, SERVER | CLIENT, false, b->index);
+        b->unsettled_until_usec = USEC_INFINITY;
+        cut_start(w->m, a, CUT_CHANGED);
+        world_settle(w);
+        assert_false(is_cut(w, 1));
+        assert_int_equal(a->cut, CUT_CHANGED); /* later */
+        change(w, "[X-Trireme]\nTriremeLabels=app=a\nTriremeAccept=app=c\n");
+        w->n_asked = 0;
+        b->unsettled_until_usec = USEC_INFINITY;
+        cut_start(w->m, a, CUT_CHANGED);
+        world_settle(w);
+        assert_true(is_cut(w, 1));
+}
+
+static void nothing_is_cut_while_disarmed_and_all_is_judged_after_it(void **state) {
+        HelperState event = { .header.type = HELPER_STATE, .disarmed_until_usec = USEC_INFINITY };
+        World *w = *state;
+
+        start(w, "[X-Trireme]\nTriremeLabels=app=a\nTriremeAccept=app=web\n");
+        add_socket(w, 1, SERVER | number_of(w->m->numbers, "app=web") << CTMARK_INDEX_SHIFT, false, 0);
+        helper_send(w, &event, sizeof(event), 0, -1);
+        world_settle(w);
+        change(w, "[X-Trireme]\nTriremeLabels=app=a\nTriremeAccept=app=api\n");
+        assert_false(is_cut(w, 1));
+        event.disarmed_until_usec = 0;
+        helper_send(w, &event, sizeof(event), 0, -1);
+        world_settle(w);
+        assert_true(is_cut(w, 1));
+}
+
 /* A handshake that was decided before the change ends after it. */
 static void a_late_record_of_what_is_no_longer_allowed_cuts_its_connection(void **state) {
         DatapathFlows flows = { .header.type = DATAPATH_FLOWS, .n_flows = 1 };
@@ -241,6 +327,9 @@ int main(void) {
                 TEST(a_change_of_rules_cuts_what_they_no_longer_allow),
                 TEST(a_change_of_tags_cuts_connections_with_identities_elsewhere),
                 TEST(nothing_is_cut_where_nothing_changed),
+                TEST(a_change_without_an_enforcer_cuts_when_there_is_one_again),
+                TEST(only_a_rule_that_asks_for_what_is_not_known_yet_is_waited_for),
+                TEST(nothing_is_cut_while_disarmed_and_all_is_judged_after_it),
                 TEST(a_late_record_of_what_is_no_longer_allowed_cuts_its_connection),
         };
 

@@ -163,7 +163,8 @@ static void a_unit_found_running_is_closed_then_enforced_and_its_strangers_are_c
         assert_int_equal(world_asked(w, HELPER_ENFORCE_UNIT, 0)->unit.profile, world_asked(w, HELPER_ACL_ADD, 0)->acl.profile);
         assert_int_equal(world_asked(w, HELPER_CUT_SOCKET, 0)->socket.dport, 4001);
         assert_int_equal(world_asked(w, HELPER_CUT_SOCKET, 1)->socket.sport, 4002);
-        assert_null(world_asked(w, HELPER_CUT_SOCKET, 2));
+        for (unsigned i = 2; world_asked(w, HELPER_CUT_SOCKET, i); i++) /* once more when all units are known */
+                assert_true(world_asked(w, HELPER_CUT_SOCKET, i)->socket.dport == 4001 || world_asked(w, HELPER_CUT_SOCKET, i)->socket.sport == 4002);
 }
 
 static void an_attached_unit_keeps_its_index_over_a_restart_of_the_enforcer(void **state) {
@@ -176,7 +177,7 @@ static void an_attached_unit_keeps_its_index_over_a_restart_of_the_enforcer(void
         w->n_listed = 1;
         world_start(w, WORLD_PSK);
         assert_null(world_asked(w, HELPER_CLOSE_UNIT, 0));
-        assert_null(world_asked(w, HELPER_LIST_SOCKETS, 0));
+        assert_true(world_asked(w, HELPER_ENFORCE_UNIT, 0) < world_asked(w, HELPER_LIST_SOCKETS, 0));
         assert_int_equal(world_asked(w, HELPER_ENFORCE_UNIT, 0)->unit.index, 4711);
 }
 

@@ -80,9 +80,10 @@ static int helper_answer(World *w, const HelperMessage *q) {
         case HELPER_LIST_SOCKETS:
                 for (size_t i = 0; i < w->n_sockets; i++) {
                         w->sockets[i].header.type = HELPER_SOCKET;
-                        helper_send(w, &w->sockets[i], sizeof(w->sockets[i]), q->header.serial, -1);
+                        if (w->sockets[i].cgroup_id == q->unit.cgroup_id)
+                                helper_send(w, &w->sockets[i], sizeof(w->sockets[i]), q->header.serial, -1);
                 }
-                return 0;
+                return w->results[HELPER_LIST_SOCKETS];
         case HELPER_LIST_CGROUPS:
                 for (size_t i = 0; i < w->n_cgroups; i++) {
                         w->cgroups[i].header.type = HELPER_CGROUP;

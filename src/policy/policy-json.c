@@ -436,7 +436,8 @@ static int parse_file(Parser *p, PolicyBook *book) {
 
                 if (!text)
                         return -ENOMEM;
-                return config_errors_add(p->errors, p->file->path, (unsigned) MAX(error.line, 1), (unsigned) MAX(error.column, 1), NULL, "%s", text);
+                return config_errors_add(p->errors, p->file->path, (unsigned) MAX(error.line, 1), (unsigned) MAX(error.column, 1), NULL, "%s%s",
+                                         json_error_code(&error) == json_error_invalid_utf8 ? "the file is not UTF-8: " : "", text);
         }
         if (!json_is_object(root))
                 fault(p, NULL, "an object of named policies is expected here");

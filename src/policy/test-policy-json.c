@@ -74,6 +74,7 @@ static void each_fault_is_named_with_line_and_column(void **state) {
                 const char *text, *error;
         } cases[] = {
                 { "", "/etc/p.json:1:1: '[' or '{' expected near end of file" },
+                { "{\"P\xff\": {}}", "/etc/p.json:1:3: the file is not UTF-8: unable to decode byte 0xff near '\"P'" },
                 { "[]", "/etc/p.json:1:1: an object of named policies is expected here" },
                 { "{\"P\": {},}", "/etc/p.json:1:10: string or '}' expected near '}'" },
                 { "{\"P\": {},\n \"P\": {}}", "/etc/p.json:2:4: duplicate object key near '\"P\"'" },

@@ -48,6 +48,8 @@ def sshd_accepts_only_ansible_and_the_failsafe_is_the_way_back_in(db, ops):
     prepare(db, ops)
     db.must("systemctl start ssh.service")
     contains("a person's ssh before sshd is labelled", ops.must(SSH % db.v4), "logged-in")
+    ops.write("/root/.ssh/config", "Host *\n StrictHostKeyChecking no\n UserKnownHostsFile /dev/null\n LogLevel ERROR\n", mode=0o600)
+    same("triremectl -H asks another host over ssh: its name", ops.json("triremectl -H root@%s status --json=short" % db.v4)["hostname"], "db")
     db.drop_in("ssh.service", DROP_IN)
     holds("sshd is enforced without a restart", db.wait("triremectl list --json=short | grep -q ssh.service"))
     same("its state", unit_row(db, "ssh.service")["state"], "enforcing")

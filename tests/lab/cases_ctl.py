@@ -3,7 +3,7 @@
 
 import json
 
-from expect import holds, same
+from expect import connected, contains, denied, holds, same
 from suite import case
 
 
@@ -78,3 +78,53 @@ def doctor_names_a_denied_unit_an_open_key_and_a_disarmed_host(web):
         same("disarmed", (found["enforcer"][0], found["self-test"][0]), ("warn", "warn"))
     finally:
         web.must("triremectl arm")
+
+
+@case
+def suggest_prints_a_drop_in_that_lets_in_who_was_denied_and_nobody_else(web, peer, plain):
+    web.service("shop", "/opt/lab/probe serve 7700 shop", "TriremeLabels=app=shop")
+    web.service("other", "/opt/lab/probe serve 7701 other", "TriremeLabels=app=shop")
+    connected("one of the same label", peer.probe("tcp", web.v4, 7700, label="app=shop"))
+    till = "TriremeLabels=app=till env=50%%\nTriremeConnect=app=shop"
+    peer.service("till", "/opt/lab/probe tcp %s 7700" % web.v4, till, extra="Type=oneshot\nStandardOutput=truncate:/run/till.out", start=False)
+    peer.run("systemctl start till")
+    denied("another", json.loads(peer.must("cat /run/till.out")))
+    denied("a stranger", plain.probe("tcp", web.v4, 7700))
+    holds("both are recorded", web.wait("test $(triremectl suggest shop | grep -c '^Trireme') -ge 3"))
+    drop_in = web.must("triremectl suggest shop")
+    same("the lines", sorted(line for line in drop_in.splitlines() if line.startswith("Trireme")),
+         ["TriremeAccept=app=shop", "TriremeAccept=app=till env=50%% @port=tcp/7700", "TriremeAcceptFrom=%s/32 tcp/7700" % plain.v4])
+    same("of a unit that denied nothing", web.must("triremectl suggest other --json=short"), "[]\n")
+    web.drop_in("shop.service", drop_in, "60-suggested.conf")
+    connected("one of the same label, still", peer.probe("tcp", web.v4, 7700, label="app=shop"))
+    peer.run("systemctl start till")
+    connected("the other", json.loads(peer.must("cat /run/till.out")))
+    connected("the stranger", plain.probe("tcp", web.v4, 7700))
+    denied("a third", peer.probe("tcp", web.v4, 7700, label="app=third"))
+    denied("the stranger from another address", plain.probe("tcp", web.v6, 7700))
+    peer.remove("till.service")
+    web.remove("shop.service", "other.service")
+
+
+@case
+def graph_shows_who_may_and_who_did(web, peer, plain):
+    web.service("base", "/opt/lab/probe serve 7700 base", "TriremeLabels=app=base\nTriremeAccept=app=shop @port=tcp/7700|tcp/7701")
+    web.service("shop", "/bin/sleep 1000", "TriremeLabels=app=shop\nTriremeConnect=app=base")
+    denied("a stranger", plain.probe("tcp", web.v4, 7700))
+    holds("it is recorded", web.wait("triremectl graph base --json=short | grep -q '%s'" % plain.v4))
+    rows = {(row["client"], row["server"], row["port"]): row for row in web.json("triremectl graph base shop --json=short")}
+    same("what shop may", {key[2] for key, row in rows.items() if key[:2] == ("shop.service", "base.service") and row["allowed"]}, {"7700/tcp", "7701/tcp"})
+    holds("the rule is named", rows[("shop.service", "base.service", "7701/tcp")]["rule"].startswith("/etc/systemd/system/base.service:"))
+    stranger = rows[(plain.v4, "base.service", "7700/tcp")]
+    holds("the stranger was denied: %s" % stranger, stranger["rejected"] > 0 and stranger["accepted"] == 0)
+    holds("nobody else is in it", all("base.service" in key[:2] or "shop.service" in key[:2] for key in rows))
+    contains("the table", web.must("triremectl graph"), "CLIENT", "base.service")
+    contains("for dot", web.must("triremectl graph --dot"), "digraph trireme {", '"shop.service" -> "base.service" [label="7701/tcp", style=dashed];', ", color=red];")
+    web.remove("base.service", "shop.service")
+
+
+@case
+def M_says_so_when_there_is_no_such_container(web):
+    result = web.run("triremectl --machine=nobody list")
+    same("exit status", result.status, 1)
+    contains("what it says", result.err, "Cannot connect to the system bus")

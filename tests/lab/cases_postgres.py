@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """docs/postgresql.md as a test: a database that only the web units reach, and only with the programs that were named."""
 
+import json
 import shlex
 import time
 
@@ -63,5 +64,11 @@ def postgresql_accepts_only_app_web_and_only_its_named_programs(db, ops):
     holds("a changed psql under the right label does not get in", not done)
     done, _ = client(ops, db, ask, label="app=other")
     holds("psql under another label does not get in", not done)
+    for digest, allowed, words in ((hashes.split("|")[0], True, "Accepted by "), ("00", False, "fails: the peer has @sys:exe.sha256=00; it would need one of these values")):
+        result = db.run("triremectl explain --from='app=web @sys:exe.sha256=%s' --to='%s' --port=5432/tcp --json=short" % (digest, unit))
+        server = json.loads(result.out)["server"]
+        same("what explain says of the server's end", server["allowed"], allowed)
+        contains("its explanation", server["text"], words)
+    contains("suggest", db.must("triremectl suggest '%s'" % unit), "TriremeAccept=app=other @port=tcp/5432")
     contains("the database's journal", db.must("journalctl -b -u '%s'" % unit), "Denied")
     db.must("rm -r /etc/systemd/system/postgresql@.service.d && systemctl daemon-reload && systemctl stop postgresql", timeout=60)

@@ -36,6 +36,10 @@ def list_status_show_and_flows_print_a_table_and_JSON(web, plain):
     row = next(row for row in web.json("triremectl list --json=short") if row["unit"] == "nginx.service")
     holds("keys of list: %s" % row, set(row) >= {"unit", "mode", "labels", "state", "cgroup"})
     same("cgroup", row["cgroup"], "/system.slice/nginx.service")
+    holds("its program is known", web.wait("triremectl show nginx.service | grep -q '@sys:exe /usr/sbin/nginx main process'"))
+    shown = web.json("triremectl show nginx.service --json=short")
+    origins = dict(zip(shown["tags"], shown["tag_origins"]))
+    same("where tags come from", (len(shown["tag_origins"]), origins["app=web"], origins["@sys:exe=/usr/sbin/nginx"]), (len(shown["tags"]), "label", "main process"))
     holds("--no-legend prints one line less at least",
           len(web.must("triremectl list --no-legend").splitlines()) < len(web.must("triremectl list").splitlines()))
     holds("an unknown unit is an error", web.run("triremectl show no-such.service").status not in (0, None))

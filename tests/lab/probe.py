@@ -214,42 +214,59 @@ def activated():
         answer(sock, "activated")
 
 
-def echo(port):
+def lost(sock):
+    """Segments that the kernel sent again and not for nothing (struct tcp_info: tcpi_total_retrans, tcpi_dsack_dups)."""
+    info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
+    return struct.unpack_from("=I", info, 100)[0] - (struct.unpack_from("=I", info, 216)[0] if len(info) >= 220 else 0)
+
+
+def echo(port, path=None):
+    """Sends back what comes. How each connection ended is written to a file of its own, named after the client's port."""
     sock = listener(port)
     while True:
-        connection, _ = sock.accept()
+        connection, peer = sock.accept()
         if os.fork() == 0:
-            while True:
-                data = connection.recv(4096)
-                if not data:
-                    os._exit(0)
-                connection.sendall(data)
+            state = "closed"
+            try:
+                while True:
+                    data = connection.recv(4096)
+                    if not data:
+                        break
+                    connection.sendall(data)
+            except OSError as error:
+                state = outcome(error)
+            if path:
+                publish("%s.%d" % (path, peer[1]), state=state, ended=time.monotonic(), lost=lost(connection))
+            os._exit(0)
         connection.close()
 
 
-def hold(host, port, path):
-    """A live connection under observation: one line forth and back every 50 ms."""
-    count, state = 0, "connecting"
+def hold(host, port, path, every="0.05"):
+    """A live connection under observation: one line forth and back at a time, each with the number that follows."""
+    seen = {"count": 0, "state": "connecting", "lost": 0}
     sock = socket.socket(family(host), socket.SOCK_STREAM)
     sock.settimeout(5)
     try:
         sock.connect((host, int(port)))
+        seen["port"] = sock.getsockname()[1]
         while True:
-            sock.sendall(b"%d\n" % count)
-            if not sock.recv(100):
-                state = "closed"
+            line = b"%d\n" % seen["count"]
+            sock.sendall(line)
+            data = sock.recv(100)
+            if data != line:
+                seen["state"] = "closed" if not data else "garbled"
                 break
-            count, state = count + 1, "alive"
-            publish(path, count, state)
-            time.sleep(0.05)
+            seen.update(count=seen["count"] + 1, state="alive", lost=lost(sock))
+            publish(path, **seen)
+            time.sleep(float(every))
     except OSError as error:
-        state = outcome(error)
-    publish(path, count, state)
+        seen["state"] = outcome(error)
+    publish(path, ended=time.monotonic(), **seen)
 
 
-def publish(path, count, state):
+def publish(path, **what):
     with open(path + ".new", "w") as file:
-        json.dump({"count": count, "state": state}, file)
+        json.dump(what, file)
     os.rename(path + ".new", path)
 
 
