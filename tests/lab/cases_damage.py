@@ -89,14 +89,14 @@ def the_bus_dies_and_comes_back(web, peer, plain):
 
 
 @case
-def a_queue_that_overruns_opens_nothing(web, peer, plain):
-    """Four thousand packets are the kernel's to keep; a datapath that hangs lets them run over. They go to another server: what a flood does to a backlog is not the question."""
+def a_queue_that_overruns_opens_nothing(web, peer, foreign, plain):
+    """Four thousand packets are the kernel's to keep; a datapath that hangs lets them run over. They come from one whose tokens do not verify, so that no half-open connection is left of them."""
     flood = "import socket\nfor n in range(6000):\n s = socket.socket()\n s.setblocking(False)\n s.connect_ex(('%s', 7914))\n s.close()\n" % web.v4
-    peer.write("/opt/lab/flood.py", flood)
+    foreign.write("/opt/lab/flood.py", flood)
     with Held(peer, web, 7914) as held:
         pid = web.must("systemctl show -P MainPID trireme-datapath").strip()
         web.must("kill -STOP " + pid)
-        peer.must("triremectl run --label=app=web -- python3 /opt/lab/flood.py")
+        foreign.must("triremectl run --label=app=web -- python3 /opt/lab/flood.py")
         strangers_denied("while the queue is full", web, plain)
         held.lives("a full queue")
         web.must("kill -CONT " + pid)
