@@ -189,13 +189,13 @@ with open(sys.argv[1], "rb") as file:
 
 
 def wait_tag(stock, unit, tag):
-    holds("%s has the tag %s:\n%s" % (unit, tag, stock.run("triremectl show %s" % unit).out), stock.wait("triremectl show %s --json=short | grep -qF '%s'" % (unit, tag), 20))
+    holds("%s has the tag %s:\n%s" % (unit, tag, stock.run("triremectl show %s" % unit).out), stock.wait("triremectl show %s --json=short | grep -qF '%s'" % (unit, tag), 60))
 
 
 @case
 def a_binary_with_fs_verity_has_the_digest_that_the_kernel_enforces(stock):
     stock.write("/opt/lab/verity.py", VERITY)
-    stock.must("cp /usr/bin/sleep /usr/local/bin/sealed; cp /usr/bin/sleep /usr/local/bin/open")
+    stock.must("rm -f /usr/local/bin/sealed && cp /usr/bin/sleep /usr/local/bin/sealed && cp /usr/bin/sleep /usr/local/bin/open")
     digest = stock.must("python3 /opt/lab/verity.py /usr/local/bin/sealed").strip()
     holds("the kernel keeps it from being changed", stock.run("echo >>/usr/local/bin/sealed").status != 0)
     for name in ("sealed", "open"):
