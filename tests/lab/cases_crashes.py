@@ -86,7 +86,7 @@ def check(report, what, storm, moments, seconds=1):
 
 @case
 def kill_9_at_random_under_load_opens_nothing_and_breaks_nothing(web, peer, plain, report):
-    rounds = 100 if LONG else 8
+    rounds = 100 if LONG else 4
     choice = random.Random()
     with Storm(web, peer, plain, 3 + int(rounds * 1.8)) as storm:
         time.sleep(2)

@@ -2,16 +2,27 @@
 """The helper's requests (src/ipc/helper-protocol.h) and the kernel's packet queue, as far as the test of the table needs them."""
 
 import os
+import re
 import select
 import socket
 import struct
 import threading
 import time
 
-(HELLO, LIST_UNITS, GET_UNIT, OPEN_UNIT_FILES, CLOSE_UNIT, ENFORCE_UNIT, RELEASE_UNIT, ACL_ADD, PROFILE_REMOVE, NETWORK_ADD, NETWORK_SET,
- LOCAL_ACCEPT, LOCAL_FORGET, ATTACH_DONE, LIST_SOCKETS, CUT_SOCKET, CUT_FLOW, START_SCOPE, DISARM, ARM, SET_OPTIONS, GET_STATE, RECORD,
- GET_IDENTITY, LIST_CGROUPS, LIST_PLUGINS, RUN_PLUGIN, OPEN_LIBRARY,
- REPLY, UNIT, UNIT_GONE, UNIT_FILES, ATTACH, RELOADED, SOCKET, STATE) = range(1, 37)
+NUMBERS_H = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../src/ipc/helper-protocol.h")
+
+
+def numbers(path):
+    """Version and numbers of the messages, by their names without HELPER_."""
+    with open(path) as header:
+        text = header.read()
+    names = re.findall(r"^        HELPER_([A-Z_]+)(?: = 1)?,", text[text.index("typedef enum HelperType"):text.index("_HELPER_TYPE_MAX")], re.MULTILINE)
+    found = {name: number for number, name in enumerate(names, 1)}
+    return int(re.search(r"HELPER_PROTOCOL_VERSION (\d+)u", text)[1]), found
+
+
+VERSION, NUMBER = numbers(os.environ.get("HELPER_PROTOCOL_H", NUMBERS_H))
+globals().update(NUMBER)
 OBSERVE, CLOSED = 1, 2
 ACCEPT_FROM, CONNECT_TO = 1, 2
 TARGET, EXCLUDED, FAILSAFE = 1, 2, 3
@@ -46,7 +57,7 @@ class Helper:
         self.serial = 0
         self.events = []
         self.fds = []
-        self.sock.send(struct.pack("=IIII", HELLO, 0, 2, 0))
+        self.sock.send(struct.pack("=IIII", NUMBER["HELLO"], 0, VERSION, 0))
         self.receive()
 
     def receive(self):
