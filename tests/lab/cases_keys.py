@@ -382,6 +382,24 @@ def tokens_and_Diffie_Hellman_keys_that_are_renewed_under_load_break_no_connecti
 
 
 @case
+def networks_that_are_changed_under_load_break_no_connection(pki, node, report):
+    both(pki, node)
+    path = "/etc/trireme/trireme.conf.d/90-lab.conf"
+    with Ring(pki, node) as ring:
+        for turn in range(8):
+            networks = "TargetNetworks=10.77.0.0/16 fd77::/64\nExcludedNetworks=10.77.9.0/24" if turn % 2 else "TargetNetworks=10.77.0.0/24 192.0.2.0/24 fd00::/8"
+            for machine in (pki, node):
+                machine.write(path, "[Trireme]\n%s\n" % networks)
+                machine.must("triremectl reload", timeout=60)
+        contains("the networks in force", pki.must("nft list set inet trireme target4"), "10.77.0.0/16")
+        contains("what is excluded", pki.must("nft list set inet trireme excluded4"), "10.77.9.0/24")
+        ring.settle()
+        ring.finish(report)
+    for machine in (pki, node):
+        machine.must("rm %s && triremectl reload" % path, timeout=60)
+
+
+@case
 def a_rotation_of_nodes_and_CAs_on_three_machines_breaks_no_connection(pki, node, third, report):
     machines, old, new = (pki, node, third), Authority(), Authority()
     kinds = ("P-256", "ED25519", "P-256")
