@@ -205,7 +205,7 @@ void cut_all(Manager *m) {
         m->changed_usec = clock_boottime_usec();
         m->cut_waits = !m->helper_ready || !m->listed || m->loads;
         for (Unit *u = m->units.first; !m->cut_waits && u; u = u->next) {
-                if (u->state != UNIT_DENIED || u->reason == REASON_BAD_SETTINGS) /* other reasons may pass */
+                if (u->state != UNIT_DENIED || (u->reason == REASON_BAD_SETTINGS && !m->policies_fault)) /* other reasons may pass, a half-edited file of policies too */
                         cut_start(m, u, u->cut > CUT_CHANGED ? u->cut : CUT_CHANGED);
                 u->cut = CUT_NONE;
         }

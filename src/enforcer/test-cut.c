@@ -270,6 +270,25 @@ static void only_a_rule_that_asks_for_what_is_not_known_yet_is_waited_for(void *
         assert_true(is_cut(w, 1));
 }
 
+static void policies_with_faults_at_a_start_cut_nothing_that_lives(void **state) {
+        static const char settings[] = "[X-Trireme]\nTriremeLabels=app=a\nTriremePolicy=P\n";
+        World *w = *state;
+
+        w->remember = true;
+        w->policy = "{ \"P\": { \"ExposureRules\": [{\"Clause\": [{\"Key\": \"app\", \"Operator\": \"*\"}], \"Policy\": {\"Action\": 1}}] } }";
+        start(w, settings);
+        add_socket(w, 1, SERVER | number_of_member(w, "app=web") << CTMARK_INDEX_SHIFT, false, 0);
+        w->policy = "{ \"P\": {}, }";
+        world_write_policy(w);
+        restart(w, settings);
+        assert_int_equal(units_find(&w->m->units, "a.service")->state, UNIT_DENIED);
+        assert_false(is_cut(w, 1));
+        w->policy = "{ \"P\": {} }";
+        world_write_policy(w);
+        restart(w, settings);
+        assert_true(is_cut(w, 1));
+}
+
 static void nothing_is_cut_while_disarmed_and_all_is_judged_after_it(void **state) {
         HelperState event = { .header.type = HELPER_STATE, .disarmed_until_usec = USEC_INFINITY };
         World *w = *state;
@@ -329,6 +348,7 @@ int main(void) {
                 TEST(nothing_is_cut_where_nothing_changed),
                 TEST(a_change_without_an_enforcer_cuts_when_there_is_one_again),
                 TEST(only_a_rule_that_asks_for_what_is_not_known_yet_is_waited_for),
+                TEST(policies_with_faults_at_a_start_cut_nothing_that_lives),
                 TEST(nothing_is_cut_while_disarmed_and_all_is_judged_after_it),
                 TEST(a_late_record_of_what_is_no_longer_allowed_cuts_its_connection),
         };
