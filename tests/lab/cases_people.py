@@ -27,13 +27,13 @@ def prepare(desk, plain):
     plain.service("internet", "/opt/lab/probe serve %d internet" % INTERNET)
 
 
-def ssh(desk, who, command, timeout=30):
+def ssh(desk, who, command, timeout=60):
     return desk.run("ssh -i /root/key -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR %s@127.0.0.1 %s" % (who, shlex.quote(command)), timeout=timeout)
 
 
-def result_of(out):
+def result_of(out, said=""):
     rows = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
-    holds("the probe ran: " + out, len(rows) == 1)
+    holds("the probe ran: %s" % (said or out), len(rows) == 1)
     return rows[0]["result"]
 
 
@@ -48,7 +48,7 @@ def reaches(desk, plain, who, way, gate):
     """Whoever comes this way reaches the gate or does not, and in no case the Internet."""
     for host, port, allowed in (("127.0.0.1", GATE, gate), (plain.v4, INTERNET, False)):
         answer = ssh(desk, who, way % ("/opt/lab/probe tcp %s %d" % (host, port)))
-        result = result_of(answer.out)
+        result = result_of(answer.out, answer)
         holds("%s by '%s' %s port %d: %s" % (who, way, "reaches" if allowed else "does not reach", port, result), (result == "connected") == allowed)
 
 
