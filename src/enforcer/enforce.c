@@ -419,6 +419,8 @@ void enforce_loaded(Manager *m, const HelperUnit *info, LoadResult *result, void
                         log_error_errno(result->error, "Cannot read the settings of %s", info->unit);
                 if (result->attach)
                         helper_attach_done(m, info->unit, result->error, "the unit's settings cannot be read");
+                else if (result->error != -ECONNRESET) /* a busy PID 1: what is in force is not what was asked for */
+                        manager_list_again(m);
                 return;
         }
         if (!result->labelled || off)

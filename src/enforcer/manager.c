@@ -29,6 +29,7 @@
 
 /* The machine's id itself is nobody's business: a peer gets one that is ours alone (sd_id128_get_machine_app_specific(3)). */
 #define APPLICATION_ID SD_ID128_MAKE(5d,1c,6f,0a,b3,3e,4c,8f,92,7d,e0,41,6b,8a,35,f2)
+#define LIST_AGAIN_USEC USEC_PER_SEC
 #define READY_ANYHOW_USEC (5 * USEC_PER_SEC) /* neither helper nor bus: the boot must not wait for us, attach clients wait for themselves */
 
 static int read_identity(Manager *m) {
@@ -148,6 +149,20 @@ static int on_ready_timer(sd_event_source *s, uint64_t usec, void *userdata) {
         return 0;
 }
 
+static int on_list_timer(sd_event_source *s, uint64_t usec, void *userdata) {
+        helper_list_units(userdata);
+        return 0;
+}
+
+void manager_list_again(Manager *m) {
+        int r = sd_event_source_set_time_relative(m->list_timer, LIST_AGAIN_USEC);
+
+        if (r >= 0)
+                r = sd_event_source_set_enabled(m->list_timer, SD_EVENT_ONESHOT);
+        if (r < 0)
+                log_error_errno(r, "Cannot look at the units again");
+}
+
 static int start_told(Manager *m) {
         _cleanup_free_ char *path = NULL;
         int r;
@@ -170,6 +185,10 @@ static int start_timers(Manager *m) {
         r = sd_event_add_time_relative(m->event, &m->refresh_timer, CLOCK_BOOTTIME, manager_key_times(m).tick_usec, 0, on_refresh, m);
         if (r >= 0)
                 r = sd_event_add_time_relative(m->event, &m->ready_timer, CLOCK_BOOTTIME, READY_ANYHOW_USEC, 0, on_ready_timer, m);
+        if (r >= 0)
+                r = sd_event_add_time_relative(m->event, &m->list_timer, CLOCK_BOOTTIME, 0, 0, on_list_timer, m);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(m->list_timer, SD_EVENT_OFF);
         if (r >= 0)
                 r = end_start_timer(m);
         if (r >= 0)
@@ -350,6 +369,7 @@ Manager *manager_free(Manager *m) {
         sd_event_source_disable_unref(m->refresh_timer);
         sd_event_source_disable_unref(m->release_timer);
         sd_event_source_disable_unref(m->ready_timer);
+        sd_event_source_disable_unref(m->list_timer);
         sd_event_source_disable_unref(m->clock_io);
         sd_event_unref(m->event);
         free(m);

@@ -41,6 +41,7 @@ typedef struct Manager {
         sd_event_source *refresh_timer;  /* unit tokens */
         sd_event_source *release_timer;  /* remnants */
         sd_event_source *ready_timer;
+        sd_event_source *list_timer;     /* the settings of some unit could not be read */
         sd_event_source *bus_timer;
         sd_event_source *clock_io;       /* the wall clock was set: tokens bear wrong dates */
 
@@ -113,6 +114,8 @@ _must_use_ int manager_run(Manager *m);
 
 /* The bus came up, the helper answered, or waiting for either has lasted long enough: tell PID 1 that we are ready, once. */
 void manager_set_ready(Manager *m);
+/* Lists all units once more in a moment, since what one of them is set to could not be asked for. */
+void manager_list_again(Manager *m);
 void manager_update_status(Manager *m);
 KeyTimes manager_key_times(const Manager *m);
 void manager_check_settled(Manager *m, bool anyhow);

@@ -167,6 +167,23 @@ static void a_unit_found_running_is_closed_then_enforced_and_its_strangers_are_c
                 assert_true(world_asked(w, HELPER_CUT_SOCKET, i)->socket.dport == 4001 || world_asked(w, HELPER_CUT_SOCKET, i)->socket.sport == 4002);
 }
 
+static void a_unit_whose_settings_could_not_be_read_is_looked_at_again(void **state) {
+        World *w = *state;
+
+        w->texts[0][0] = "a.service";
+        w->texts[0][1] = "[X-Trireme]\nTriremeLabels=app=web\n";
+        w->listed[0] = make_unit("a.service", 77, HELPER_ACTIVE, 0);
+        w->n_listed = 1;
+        w->results[HELPER_OPEN_UNIT_FILES] = -ETIMEDOUT;
+        world_start(w, WORLD_PSK);
+        assert_non_null(world_asked(w, HELPER_OPEN_UNIT_FILES, 0));
+        assert_null(world_asked(w, HELPER_ENFORCE_UNIT, 0));
+        w->results[HELPER_OPEN_UNIT_FILES] = 0;
+        world_wait(w, 1500);
+        assert_non_null(world_asked(w, HELPER_ENFORCE_UNIT, 0));
+        assert_int_equal(world_asked(w, HELPER_ENFORCE_UNIT, 0)->unit.cgroup_id, 77);
+}
+
 static void an_attached_unit_keeps_its_index_over_a_restart_of_the_enforcer(void **state) {
         World *w = *state;
 
@@ -442,6 +459,7 @@ int main(void) {
                 TEST(a_unit_that_is_not_labelled_is_let_go),
                 TEST(a_unit_that_cannot_be_enforced_does_not_start),
                 TEST(a_unit_found_running_is_closed_then_enforced_and_its_strangers_are_cut),
+                TEST(a_unit_whose_settings_could_not_be_read_is_looked_at_again),
                 TEST(an_attached_unit_keeps_its_index_over_a_restart_of_the_enforcer),
                 TEST(a_profile_number_that_another_unit_uses_is_not_added_to),
                 TEST(an_access_list_that_the_kernel_refuses_closes_its_unit),

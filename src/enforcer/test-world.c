@@ -72,7 +72,7 @@ static int send_listed(World *w, const char *only, uint32_t serial) {
 static int helper_answer(World *w, const HelperMessage *q) {
         switch (q->header.type) {
         case HELPER_OPEN_UNIT_FILES:
-                return send_files(w, q);
+                return w->results[HELPER_OPEN_UNIT_FILES] < 0 ? w->results[HELPER_OPEN_UNIT_FILES] : send_files(w, q);
         case HELPER_LIST_UNITS:
                 return send_listed(w, NULL, q->header.serial);
         case HELPER_GET_UNIT:
