@@ -152,6 +152,7 @@ def labels_on_trial_are_taken_back_unless_they_are_confirmed(web, plain):
     holds("not confirmed, it is as it was", plain.wait(knock, 20))
     same("what is left on the disk", web.run("find /etc/systemd/system /run/systemd -name '50-trireme-label.conf'").out, "")
     web.must("triremectl label carrier.service app=web --confirm=60 && triremectl confirm carrier.service")
+    holds("they are in force", web.wait("triremectl status carrier.service | grep -q app=web", 20))
     denied("a stranger, confirmed", plain.probe("tcp", web.v4, 7915, "--wait=1"))
     same("timers", web.run("systemctl list-timers --all --no-legend 'trireme-confirm*'").out, "")
     contains("the file", web.must("cat /etc/systemd/system/carrier.service.d/50-trireme-label.conf"), "app=web")
