@@ -158,19 +158,30 @@ static void on_list(Link *l, const LinkMessage *msg, int result, void *userdata)
                         enforce_evaluate(m, (const HelperUnit *) msg->header, false);
                 return;
         }
+        m->listing = false;
+        if (result == -ECONNRESET) {
+                m->list_again = false; /* the next helper is asked anyway */
+                return;
+        }
         if (result < 0) {
-                if (result != -ECONNRESET)
-                        log_error_errno(result, "The helper cannot list the units");
+                log_error_errno(result, "The helper cannot list the units");
+                manager_list_again(m);
                 return;
         }
         enforce_listed(m);
+        if (m->list_again)
+                helper_list_units(m);
 }
 
 void helper_list_units(Manager *m) {
         int r;
 
+        m->list_again = m->listing;
+        if (m->listing)
+                return;
         m->units.listing++;
         r = helper_request(m, HELPER_LIST_UNITS, "", 0, on_list, NULL);
+        m->listing = r >= 0;
         if (r < 0 && r != -ENOTCONN)
                 log_error_errno(r, "Cannot ask for the list of units");
 }

@@ -93,6 +93,7 @@ typedef struct Manager {
         FlowLog flows;
         bool ready;
         bool listed;                     /* the helper has listed all units, once on this connection */
+        bool listing, list_again;        /* it is doing so, and is to once more: one list at a time, or the end of the first would be taken for that of the second */
         bool datapath_synced;            /* it was told of all units: what it does not know then is none */
         bool trim;                     /* much memory may have become free once nothing is being loaded */
         bool settled;                    /* ... and all were evaluated, or waiting for it took too long: the bus name is asked for, so that the first caller sees all */

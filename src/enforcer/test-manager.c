@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "enforcer/helper-client.h"
 #include "enforcer/test-world.h"
 #include "ipc/marks.h"
 
@@ -182,6 +183,34 @@ static void a_unit_whose_settings_could_not_be_read_is_looked_at_again(void **st
         world_wait(w, 1500);
         assert_non_null(world_asked(w, HELPER_ENFORCE_UNIT, 0));
         assert_int_equal(world_asked(w, HELPER_ENFORCE_UNIT, 0)->unit.cgroup_id, 77);
+}
+
+static void lists_of_units_that_overlap_end_no_unit(void **state) {
+        World *w = *state;
+        HelperMessage q;
+        HelperReply reply = { .header.type = HELPER_REPLY };
+
+        w->texts[0][0] = "a.service";
+        w->texts[0][1] = "[X-Trireme]\nTriremeLabels=app=web\n";
+        world_start(w, WORLD_PSK);
+        world_attach(w, "a.service", 77);
+        w->listed[0] = make_unit("a.service", 77, HELPER_ACTIVE, HELPER_UNIT_ATTACHED);
+        w->listed[0].header.type = HELPER_UNIT;
+        w->n_listed = 1;
+        world_forget(w);
+        helper_list_units(w->m);
+        assert_true(recv(w->helper, &q, sizeof(q), 0) > 0);
+        assert_int_equal(q.header.type, HELPER_LIST_UNITS);
+        helper_send(w, &w->listed[0], sizeof(w->listed[0]), q.header.serial, -1);
+        while (sd_event_run(w->m->event, 2000) > 0)
+                ;
+        helper_list_units(w->m);
+        helper_send(w, &reply, sizeof(reply), q.header.serial, -1);
+        world_settle(w);
+        assert_non_null(world_asked(w, HELPER_LIST_UNITS, 0)); /* the second is not forgotten */
+        assert_null(world_asked(w, HELPER_CLOSE_UNIT, 0));
+        assert_null(world_asked(w, HELPER_RELEASE_UNIT, 0));
+        assert_non_null(units_find(&w->m->units, "a.service"));
 }
 
 static void an_attached_unit_keeps_its_index_over_a_restart_of_the_enforcer(void **state) {
@@ -460,6 +489,7 @@ int main(void) {
                 TEST(a_unit_that_cannot_be_enforced_does_not_start),
                 TEST(a_unit_found_running_is_closed_then_enforced_and_its_strangers_are_cut),
                 TEST(a_unit_whose_settings_could_not_be_read_is_looked_at_again),
+                TEST(lists_of_units_that_overlap_end_no_unit),
                 TEST(an_attached_unit_keeps_its_index_over_a_restart_of_the_enforcer),
                 TEST(a_profile_number_that_another_unit_uses_is_not_added_to),
                 TEST(an_access_list_that_the_kernel_refuses_closes_its_unit),
