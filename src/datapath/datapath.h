@@ -30,6 +30,7 @@ typedef struct Datapath {
         uint32_t mark_mask;            /* ConntrackMarkMask= */
         usec_t next_tick_usec;
         uint64_t counters_sent[_DATAPATH_COUNTER_MAX];
+        uint32_t n_flows_sent;
         bool may_spread, spread;       /* the other threads serve the queues, until spread_until_usec at least */
         usec_t spread_until_usec;
         pthread_cond_t spreads;

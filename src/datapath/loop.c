@@ -22,12 +22,14 @@ static void send_counters(Datapath *d) {
                 .n_pending = pending_set_count(d->pending),
         };
 
-        if (memcmp(h->counters, d->counters_sent, sizeof(h->counters)) == 0)
+        if (memcmp(h->counters, d->counters_sent, sizeof(h->counters)) == 0 && m.n_flows == d->n_flows_sent)
                 return;
         memcpy(m.values, h->counters, sizeof(m.values));
         peer_cache_counts(h->peers, &m.n_peers, &m.n_decisions);
-        if (control_send(&d->control, &m, sizeof(m)) >= 0)
-                memcpy(d->counters_sent, h->counters, sizeof(d->counters_sent));
+        if (control_send(&d->control, &m, sizeof(m)) < 0)
+                return;
+        memcpy(d->counters_sent, h->counters, sizeof(d->counters_sent));
+        d->n_flows_sent = m.n_flows;
 }
 
 static void tick(Datapath *d, usec_t now) {
