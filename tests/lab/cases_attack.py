@@ -295,6 +295,7 @@ def resets_and_data_before_the_proof_change_nothing(web, peer, mallory):
 def SYNs_and_SYN_ACKs_on_a_live_connection_change_nothing(web, peer, mallory):
     with Scene(web, peer, mallory) as scene:
         scene.record()
+        scene.serve(PORT, "echo")
         peer.must("rm -f /run/held")
         outcome = scene.attack("live", seconds=12, file=RECORDING)
         peer.service("hold", "/opt/lab/probe hold %s %d /run/held" % (web.v4, PORT), "TriremeLabels=app=web")

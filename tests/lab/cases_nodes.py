@@ -46,6 +46,8 @@ class Caller:
         return {row["source_port"]: row["reason"] for row in rows if row["source"] == ELSEWHERE}
 
     def run(self):
+        holds("no flood of before fills the room for this address",
+              self.scene.web.wait("triremectl status --json=short | grep -qE '\"half-open\": ?0[,}]'", 40))
         before = self.scene.refusals(self.scene.web)
         outcomes = nodes.start(self.scene.mallory, "client", self.scene.table, self.attempts)()
         refused = sum(answer != ("token",) for _, _, answer, _ in self.wanted)

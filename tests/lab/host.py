@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What the lab does to the machine it runs on: commands, packages, and a namespace of its own in which nothing is left behind."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -83,6 +84,25 @@ def enter_namespace(argv):
         time.sleep(0.2)  # the kernel reaps the machines' processes after their namespace's first one
         for root in cgroup_roots():
             remove_cgroup(os.path.join(root, name))
+
+
+@contextlib.contextmanager
+def room_for_machines(instances=1024):
+    """A systemd keeps a dozen inotify instances, and one user may have 128 in all, so ten machines: an eleventh dies while it boots. Put back at the end."""
+    path = "/proc/sys/fs/inotify/max_user_instances"
+    with open(path) as file:
+        before = int(file.read())
+    try:
+        if before < instances:
+            with open(path, "w") as file:
+                file.write(str(instances))
+    except OSError as error:
+        say("%s stays %d (%s): machines may not boot when many are up" % (path, before, error.strerror))
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError), open(path, "w") as file:
+            file.write(str(before))
 
 
 def prepare_namespace():

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A disposable systemd machine: nspawn over an overlay, on the lab's bridge, in a control group of its own."""
 
+import contextlib
 import json
 import os
 import re
@@ -234,7 +235,8 @@ class Machine(Guest):
 
     def stop(self):
         if self.leader and self.process.poll() is None:
-            os.kill(self.leader, signal.SIGKILL)  # takes the machine's processes with it; its file system is thrown away anyhow
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.leader, signal.SIGKILL)  # takes the machine's processes with it; its file system is thrown away anyhow
             self.process.wait()
             subprocess.run(["ip", "link", "del", "vb-" + self.name], stderr=subprocess.DEVNULL)
             while self.leader_runs():

@@ -20,6 +20,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 SECONDS = 40 * 60  # at most; it takes less than half of that, roots that are not cached yet included
 SOAK_MINUTES = 10
 SLOWEST = 10
+SHARES = 2  # of each suite's modules side by side: they wait more than they work
 
 # Name, compiler, meson options, suites of meson test to leave out. With sanitizers gcc warns of what cannot happen.
 BUILDS = [
@@ -29,7 +30,7 @@ BUILDS = [
 ]
 # Name, script and words of each part of the lab. The soak comes first: it takes its time however fast the machine is.
 LAB = [("soak", "soak.py", ["--minutes=%d" % SOAK_MINUTES])] \
-    + [(suite, "suite.py", ["--suite", suite]) for suite in roots.SUITES] \
+    + [("%s/%d" % (suite, share), "suite.py", ["--suite", suite, "--share=%d/%d" % (share, SHARES)]) for suite in roots.SUITES for share in range(1, SHARES + 1)] \
     + [(suite + "/qemu", "suite.py", ["--qemu", "--suite", suite]) for suite in roots.SUITES] \
     + [("arm64", "cross.py", [])]
 
@@ -114,7 +115,8 @@ def main():
     work = tempfile.mkdtemp(prefix="trireme-test-", dir="/var/tmp")
     try:
         host.install(host.BUILD_PACKAGES + ["clang"] + host.LAB_PACKAGES + host.QEMU_PACKAGES)
-        run_all(total, work, deadline, arguments.quick)
+        with host.room_for_machines():
+            run_all(total, work, deadline, arguments.quick)
     except host.Broken as broken:
         total.result("failed", "the test run itself", str(broken))
     finally:

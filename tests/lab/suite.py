@@ -184,11 +184,17 @@ def run_cases(lab, report, modules, deadline):
         run_case(lab, report, sentence, function)
 
 
+def share(text):
+    first, step = (int(number) for number in text.split("/"))
+    return MODULES[first - 1::step]
+
+
 def options():
     parser = argparse.ArgumentParser(description="Runs the lab on one Debian suite.")
     parser.add_argument("--suite", choices=roots.SUITES, default="bookworm")
     parser.add_argument("--qemu", action="store_true", help="the core cases on a stock Debian kernel under qemu")
     parser.add_argument("--module", action="append", choices=MODULES, help="run only the cases of this module")
+    parser.add_argument("--share", type=share, default=MODULES, help="K/N: run only the cases of each Nth module, from the Kth on")
     parser.add_argument("--only", default="", help="run only the cases whose sentence contains this")
     parser.add_argument("--seconds", type=int, default=600, help="time for the whole suite")
     parser.add_argument("--long", action="store_true", help="the long variants of the cases that have one")
@@ -218,7 +224,7 @@ def main():
             from qemu import QemuLab
             run_cases(QemuLab(arguments.suite, root, work), report, ["cases_kernel"], deadline)
         else:
-            run_cases(Lab(arguments.suite, root, layer, work), report, arguments.module or MODULES, deadline)
+            run_cases(Lab(arguments.suite, root, layer, work), report, arguments.module or arguments.share, deadline)
     except host.Broken as broken:
         report.result("failed", "the lab works", str(broken))
     host.say("%s: %s" % (report.suite, report.counts))
