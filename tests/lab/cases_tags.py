@@ -244,6 +244,7 @@ def a_unit_cannot_pass_for_another_program(web):
     found = tags(web, "pid.service")
     holds("nor a foreign process: %s" % found, nginx not in found.get("exe.sha256", []) and "/usr/sbin/nginx" not in found.get("exe", []))
     web.remove("masked.service", "named.service", "pid.service")
+    web.must("systemctl restart nginx")  # PID 1 believed root's word, and stopped the process with the unit that it was said to be of
 
 
 @case
