@@ -24,7 +24,9 @@ PORT, PORTS, HELD = 7800, 8, 20
 WARM_UP = 90  # seconds until caches and rings are full, at most a quarter of the time
 SAMPLE = 3    # seconds
 DAEMONS = ("trireme.service", "trireme-helper.service", "trireme-datapath.service")
-MEMORY_SLACK, DESCRIPTOR_SLACK = 1024, 2  # kB that the allocator may take or keep; a moment's connection
+MEMORY_SLACK = 4096   # kB: a daemon-reexec tells the helper of every unit at once, and the allocator keeps up to 3 MiB of that for a while
+DESCRIPTOR_SLACK = 2  # a moment's connection
+ANSWERED = 0.9        # of new connections; the rest began while something was away, which on a machine that is busy with other tests takes its time
 ACCEPTS = ("app=web", "app=web|api", "app=we* !gone")
 POLICY = {"Soak": {"ExposureRules": [{"Clause": [{"Key": "@usr:app", "Operator": "=", "Value": ["web"]}],
                                       "Policy": {"Action": 1, "PolicyID": "1", "ServiceID": ""}}]}}
@@ -152,7 +154,7 @@ def judge_load(total, load):
                  "soak: of %d authorized connections held for %d s %d broke" % (HELD, load.seconds, held["broken"]),
                  "\n".join(machine.name + "\n" + machine.run(BEFORE_A_CUT).out for machine in (load.web, load.peer)))
     done, begun = allowed["counts"].get("answered", 0), allowed["counts"]["tried"]
-    total.result("passed" if done >= 0.98 * begun else "failed",
+    total.result("passed" if done >= ANSWERED * begun else "failed",
                  "soak: of %d new authorized connections %d were answered, also those begun at a fault" % (begun, done), str(allowed["counts"]))
     sources = load.web.json("cat /run/storm-seen")
     total.result("passed" if list(sources) == [load.peer.v4] else "failed", "soak: the server saw nobody else", str(sources))
