@@ -40,18 +40,15 @@ static int audit_named(sd_bus *bus, char **names, json_t *audits) {
 }
 
 static int audit_all(sd_bus *bus, json_t *audits) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-        _cleanup_(json_decrefp) json_t *rows = NULL;
-        json_t *row;
+        _cleanup_(json_decrefp) json_t *units = NULL;
+        json_t *unit;
         size_t i;
-        int r = ctl_bus_call(bus, "list the units", "ListUnits", &reply, NULL);
+        int r = ctl_bus_list_units(bus, &units);
 
-        if (r >= 0)
-                r = bus_message_to_json(reply, &rows);
         if (r < 0)
                 return r;
-        json_array_foreach(rows, i, row) {
-                r = audit_add(bus, json_string_value(json_array_get(row, 0)), audits);
+        json_array_foreach(units, i, unit) {
+                r = audit_add(bus, json_string_value(json_object_get(unit, "unit")), audits);
                 if (r < 0)
                         return r;
         }

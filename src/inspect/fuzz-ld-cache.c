@@ -1,23 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The first byte is the length of the name, then the name, then the cache. */
 #include "inspect/ld-cache.h"
+#include "inspect/memory.h"
 #include "util/fuzz.h"
 #include "util/utf8.h"
-
-typedef struct Memory {
-        const uint8_t *data;
-        size_t size;
-} Memory;
-
-static ssize_t memory_read(void *userdata, uint64_t offset, void *buf, size_t n) {
-        const Memory *m = userdata;
-
-        if (offset >= m->size)
-                return 0;
-        n = MIN(n, m->size - (size_t) offset);
-        memcpy(buf, m->data + offset, n);
-        return (ssize_t) n;
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         char path[PROGRAM_PATH_MAX], name[256];

@@ -1,22 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "inspect/memory.h"
 #include "inspect/program.h"
 #include "util/fuzz.h"
 #include "util/utf8.h"
-
-typedef struct Memory {
-        const uint8_t *data;
-        size_t size;
-} Memory;
-
-static ssize_t memory_read(void *userdata, uint64_t offset, void *buf, size_t n) {
-        const Memory *m = userdata;
-
-        if (offset >= m->size)
-                return 0;
-        n = MIN(n, m->size - (size_t) offset);
-        memcpy(buf, m->data + offset, n);
-        return (ssize_t) n;
-}
 
 static void check_text(const char *s, size_t size) {
         size_t n = strnlen(s, size);

@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "crypto/crypto.h"
+#include "inspect/memory.h"
 #include "inspect/program.h"
 #include "inspect/serve.h"
 #include "util/sanitizer.h"
@@ -54,21 +55,6 @@ static Image image_make(void) {
 
         memset(i.build_id, 0xab, sizeof(i.build_id));
         return i;
-}
-
-typedef struct Memory {
-        const void *data;
-        size_t size;
-} Memory;
-
-static ssize_t memory_read(void *userdata, uint64_t offset, void *buf, size_t n) {
-        const Memory *m = userdata;
-
-        if (offset >= m->size)
-                return 0;
-        n = MIN(n, m->size - (size_t) offset);
-        memcpy(buf, (const uint8_t *) m->data + offset, n);
-        return (ssize_t) n;
 }
 
 static int read_memory(const void *data, size_t size, ProgramInfo *ret) {

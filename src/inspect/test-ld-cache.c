@@ -8,24 +8,10 @@
 #include <cmocka.h>
 
 #include "inspect/ld-cache.h"
+#include "inspect/memory.h"
 
 #define OWN 0x0303   /* x86-64; the committed seeds of the fuzzer are of it, too */
 #define OTHER 0x0003
-
-typedef struct Memory {
-        const uint8_t *data;
-        size_t size;
-} Memory;
-
-static ssize_t memory_read(void *userdata, uint64_t offset, void *buf, size_t n) {
-        const Memory *m = userdata;
-
-        if (offset >= m->size)
-                return 0;
-        n = MIN(n, m->size - (size_t) offset);
-        memcpy(buf, m->data + offset, n);
-        return (ssize_t) n;
-}
 
 static int find(const void *data, size_t size, const char *name, char path[static PROGRAM_PATH_MAX]) {
         return ld_cache_find(&(const ByteSource) { memory_read, &(Memory) { data, size } }, name, path);
