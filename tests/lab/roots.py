@@ -38,32 +38,30 @@ def kernel(suite):
     return cached("kernel-%s-%s" % (suite, digest(KERNEL_PACKAGES)), lambda path: unpack_kernel(root, path))
 
 
+def layer(kind, suite, packages, *commands):
+    """A layer over the root of a suite with more packages; commands: see add_packages()."""
+    root = suite_root(suite)
+    return cached("%s-%s-%s" % (kind, suite, digest(GUEST_PACKAGES + BUILD_PACKAGES + packages)), lambda path: add_packages(root, packages, path, *commands))
+
+
 def jobs_layer(suite):
     """A layer over the root of a suite with the programs of the jobs; none of them is started at boot."""
-    root = suite_root(suite)
-    return cached("jobs-%s-%s" % (suite, digest(GUEST_PACKAGES + BUILD_PACKAGES + JOB_PACKAGES)),
-                  lambda path: add_packages(root, JOB_PACKAGES, path, "systemctl disable postgresql.service ssh.service; rm -f /etc/ssh/ssh_host_*"))
+    return layer("jobs", suite, JOB_PACKAGES, "systemctl disable postgresql.service ssh.service; rm -f /etc/ssh/ssh_host_*")
 
 
 def people_layer(suite):
     """A layer over the root of a suite for people who log in; neither sshd, cron nor podman is started at boot."""
-    root = suite_root(suite)
-    return cached("people-%s-%s" % (suite, digest(GUEST_PACKAGES + BUILD_PACKAGES + PEOPLE_PACKAGES)),
-                  lambda path: add_packages(root, PEOPLE_PACKAGES, path, "systemctl disable ssh cron podman.service podman.socket podman-restart podman-auto-update; rm -f /etc/ssh/ssh_host_*"))
+    return layer("people", suite, PEOPLE_PACKAGES, "systemctl disable ssh cron podman.service podman.socket podman-restart podman-auto-update; rm -f /etc/ssh/ssh_host_*")
 
 
 def security_layer(suite):
     """A layer over the root of a suite with AppArmor, but no profile of anybody else's, and the policy of SELinux."""
-    root = suite_root(suite)
-    return cached("security-%s-%s" % (suite, digest(GUEST_PACKAGES + BUILD_PACKAGES + SECURITY_PACKAGES)),
-                  lambda path: add_packages(root, SECURITY_PACKAGES, path, "find /etc/apparmor.d -maxdepth 1 -type f -delete"))
+    return layer("security", suite, SECURITY_PACKAGES, "find /etc/apparmor.d -maxdepth 1 -type f -delete")
 
 
 def arm64_layer(suite):
     """A layer over the root of a suite with a compiler for arm64 and that architecture's libraries."""
-    root = suite_root(suite)
-    return cached("arm64-%s-%s" % (suite, digest(GUEST_PACKAGES + BUILD_PACKAGES + ARM64_PACKAGES)),
-                  lambda path: add_packages(root, ARM64_PACKAGES, path, "true", "dpkg --add-architecture arm64; "))
+    return layer("arm64", suite, ARM64_PACKAGES, "true", "dpkg --add-architecture arm64; ")
 
 
 def digest(names):
