@@ -126,10 +126,17 @@ static void print_nearest(Text *t, const RuleSet *accepts, const PolicyRequest *
                 print(t, "  (and %zu more that fail)\n", rule_set_size(accepts) - n_shown);
 }
 
+/* Other tags never count for same-label, and would hide those that do. */
 static void print_labels(Text *t, const TagSet *tags) {
-        if (tags->n_tags > 0)
-                print_take(t, "%s", tag_set_format(tags));
-        else
+        bool first = true;
+
+        for (size_t i = 0; i < tags->n_tags; i++) {
+                if (tag_family(tags->tags[i].key) != TAG_FAMILY_LABELS)
+                        continue;
+                print_take(t, first ? "%s" : " %s", tag_format(tags->tags + i));
+                first = false;
+        }
+        if (first)
                 print(t, "(none)");
 }
 
@@ -141,10 +148,13 @@ static void print_denied(Text *t, const PolicySide *side, const PolicyRequest *r
                 print(t, side->same_label ? "No rule is set, so the default policy decides.\n" : "No rule accepts anything.\n");
         if (!side->same_label)
                 return;
-        print(t, "The default policy same-label finds no label in common: own tags ");
+        print(t, "The default policy same-label finds no label in common: own labels ");
         print_labels(t, side->same_label);
         print(t, "; the peer's ");
-        print_labels(t, request->tags);
+        if (request->announced & TAG_FAMILY_BIT(TAG_FAMILY_LABELS))
+                print_labels(t, request->tags);
+        else
+                print(t, "are not announced");
         print(t, ".\n");
 }
 

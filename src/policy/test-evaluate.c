@@ -228,7 +228,13 @@ static void explanations_name_the_clause_that_failed(void **state) {
                   "    @port=tcp/80 fails: the port is not known; it would need one of these values" },
                 { "", "app=web", "app=db", ALL,
                   "No rule is set, so the default policy decides.\n"
-                  "The default policy same-label finds no label in common: own tags app=web; the peer's app=db." },
+                  "The default policy same-label finds no label in common: own labels app=web; the peer's app=db." },
+                { "", "@sys:user=www app=web env=prod", "@sys:exe=/bin/a @sys:user=www app=db", ALL,
+                  "No rule is set, so the default policy decides.\n"
+                  "The default policy same-label finds no label in common: own labels app=web env=prod; the peer's app=db." },
+                { "", "@sys:user=www", "@sys:user=www", TAG_FAMILY_BIT(TAG_FAMILY_USER),
+                  "No rule is set, so the default policy decides.\n"
+                  "The default policy same-label finds no label in common: own labels (none); the peer's are not announced." },
                 { "", NULL, "app=db", ALL, "No rule accepts anything." },
                 { "", "app=web", "app=web", ALL, "Accepted: both carry app=web, which the default policy same-label accepts." },
         };
