@@ -229,7 +229,7 @@ static void load_advance(Load *l) {
         if (r == -EINVAL) {
                 l->result.labelled = true;
                 l->result.reason = REASON_BAD_SETTINGS;
-                l->result.text = config_errors_format(&errors);
+                l->result.text = config_errors_format_line(&errors);
                 config_errors_done(&errors);
                 load_finish(l, l->result.text ? 0 : -ENOMEM);
                 return;

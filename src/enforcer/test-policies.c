@@ -79,6 +79,18 @@ static void an_unknown_policy_denies_the_unit_and_says_so(void **state) {
         assert_int_equal(world_asked(w, HELPER_ENFORCE_UNIT, 0)->unit.flags, REQUEST_UNIT_CLOSED);
 }
 
+static void several_faults_of_a_unit_are_one_line(void **state) {
+        World *w = *state;
+        Unit *u = start(w, "[X-Trireme]\nTriremeLabels=a\nTriremeMode=maybe\nTriremeColour=red\n");
+
+        assert_int_equal(u->reason, REASON_BAD_SETTINGS);
+        assert_null(strchr(u->reason_text, '\n'));
+        assert_non_null(strstr(u->reason_text, ":2: TriremeLabels=: "));
+        assert_non_null(strstr(u->reason_text, ":3: TriremeMode=: "));
+        assert_non_null(strstr(u->reason_text, "; "));
+        assert_non_null(strstr(u->reason_text, ":4: TriremeColour=: "));
+}
+
 static void a_faulty_file_at_the_start_denies_those_who_name_a_policy(void **state) {
         World *w = *state;
         Unit *u;
@@ -137,6 +149,7 @@ int main(void) {
                 TEST(a_named_policy_decides_instead_of_the_default),
                 TEST(rules_of_a_drop_in_replace_accepts_and_keep_rejects),
                 TEST(an_unknown_policy_denies_the_unit_and_says_so),
+                TEST(several_faults_of_a_unit_are_one_line),
                 TEST(a_faulty_file_at_the_start_denies_those_who_name_a_policy),
                 TEST(a_reload_swaps_all_policies_or_none),
                 TEST(a_daemon_reload_reads_the_policies_too),

@@ -74,22 +74,30 @@ char *config_error_format(const ConfigError *error) {
         return asprintf(&text, "%s%s: %s%s%s", error->path, where, key ? key : "", key ? "=: " : "", error->text) >= 0 ? text : NULL;
 }
 
-char *config_errors_format(const ConfigErrors *e) {
+static char *errors_join(const ConfigErrors *e, const char *separator) {
         _cleanup_free_ char *text = strdup("");
 
         for (size_t i = 0; text && i < e->n_errors; i++) {
                 _cleanup_free_ char *one = config_error_format(e->errors + i), *old = TAKE_PTR(text);
 
-                if (!one || asprintf(&text, "%s%s%s", old, i > 0 ? "\n" : "", one) < 0)
+                if (!one || asprintf(&text, "%s%s%s", old, i > 0 ? separator : "", one) < 0)
                         return text = NULL;
         }
         if (text && e->n_omitted > 0) {
                 _cleanup_free_ char *old = TAKE_PTR(text);
 
-                if (asprintf(&text, "%s\n(%zu more)", old, e->n_omitted) < 0)
+                if (asprintf(&text, "%s%s(%zu more)", old, separator, e->n_omitted) < 0)
                         return text = NULL;
         }
         return TAKE_PTR(text);
+}
+
+char *config_errors_format(const ConfigErrors *e) {
+        return errors_join(e, "\n");
+}
+
+char *config_errors_format_line(const ConfigErrors *e) {
+        return errors_join(e, "; ");
 }
 
 const char *config_fault_text(ConfigFault fault) {

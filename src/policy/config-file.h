@@ -39,6 +39,7 @@ void config_errors_cut(ConfigErrors *e, size_t n_errors, size_t n_omitted); /* f
 /* "PATH:LINE: KEY=: TEXT" of one error, or of all of them, one a line without the last newline. Untrusted bytes are escaped. NULL: out of memory. */
 char *config_error_format(const ConfigError *error);
 char *config_errors_format(const ConfigErrors *e);
+char *config_errors_format_line(const ConfigErrors *e); /* the same on one line, for tables and records */
 
 /* One logical line: continuations joined, whitespace stripped. Strings live in the reader until the next call. */
 typedef struct ConfigLine {

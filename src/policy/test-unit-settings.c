@@ -350,7 +350,7 @@ static void too_many_and_too_long_labels_are_faults(void **state) {
 static void faults_beyond_the_bound_are_counted(void **state) {
         _cleanup_(config_errors_done) ConfigErrors errors = {};
         _cleanup_(unit_settings_done) UnitSettings s = {};
-        _cleanup_free_ char *text = NULL, *error = NULL;
+        _cleanup_free_ char *text = NULL, *error = NULL, *line = NULL;
         size_t size;
         FILE *f = open_memstream(&text, &size);
 
@@ -362,6 +362,9 @@ static void faults_beyond_the_bound_are_counted(void **state) {
         assert_int_equal(errors.n_errors, CONFIG_ERRORS_MAX);
         error = config_errors_format(&errors);
         assert_non_null(strstr(error, "\n(7 more)"));
+        line = config_errors_format_line(&errors);
+        assert_non_null(strstr(line, "; (7 more)"));
+        assert_null(strchr(line, '\n'));
 }
 
 static void drop_ins_apply_in_order_and_faults_of_unrelated_files_are_not_ours(void **state) {
