@@ -32,6 +32,7 @@ _Static_assert(sizeof(RecordHead) == 8 + 2 * sizeof(Voucher) + 32, "no padding")
 
 #define RECORD_MAX (sizeof(RecordHead) + TAGS_MAX * (2 + TAG_KEY_MAX + TAG_VALUE_MAX))
 #define FILE_MAX (64u << 20)
+#define RECORDS_KEPT 4096u /* beyond twice what lives: a node may show a new Diffie-Hellman key with each token, each a record */
 
 typedef struct Entry {
         RecordHead head;
@@ -42,7 +43,7 @@ typedef struct Entry {
 
 struct PeerNumbers {
         Entry *entries[PEER_NUMBERS_MAX]; /* number 1 first; NULL: free */
-        uint32_t n, n_read;               /* n_read: records in the file, older ones of a number included */
+        uint32_t n, n_records;            /* n_records: in the file, older ones of a number included */
         void *by_tags;                    /* tsearch(3) */
         int fd;
         bool full_told;
@@ -195,7 +196,7 @@ static int read_file(PeerNumbers *n, const uint8_t *data, size_t size, usec_t no
                         k = r;
                 else {
                         offset += (size_t) k;
-                        n->n_read++;
+                        n->n_records++;
                 }
         }
         *ret_good = offset;
@@ -205,10 +206,22 @@ static int read_file(PeerNumbers *n, const uint8_t *data, size_t size, usec_t no
 static int rewrite(PeerNumbers *n) {
         int r = n->fd >= 0 && ftruncate(n->fd, 0) < 0 ? -errno : 0;
 
+        n->n_records = 0;
         for (uint32_t i = 0; n->fd >= 0 && r >= 0 && i < PEER_NUMBERS_MAX; i++)
-                if (n->entries[i])
+                if (n->entries[i]) {
                         r = write_record(n->fd, n->entries[i]);
+                        n->n_records++;
+                }
         return r;
+}
+
+static int append(PeerNumbers *n, const Entry *e) {
+        if (n->fd < 0)
+                return 0;
+        if (n->n_records >= 2 * n->n + RECORDS_KEPT)
+                return rewrite(n);
+        n->n_records++;
+        return write_record(n->fd, e);
 }
 
 static int load(PeerNumbers *n, const char *path, usec_t now_usec) {
@@ -222,7 +235,7 @@ static int load(PeerNumbers *n, const char *path, usec_t now_usec) {
                 return r;
         if (ftruncate(n->fd, (off_t) good) < 0)
                 return -errno;
-        return n->n_read > 2 * n->n ? rewrite(n) : 0;
+        return n->n_records > 2 * n->n ? rewrite(n) : 0;
 }
 
 int peer_numbers_new(const char *path, usec_t now_usec, PeerNumbers **ret) {
@@ -264,9 +277,9 @@ static int make(PeerNumbers *n, const Peer *peer, const Entry *like) {
         if (r >= 0)
                 r = add(n, &e);
         tag_set_done(&e.tags);
-        if (r < 0 || n->fd < 0)
+        if (r < 0)
                 return r;
-        r = write_record(n->fd, n->entries[e.head.number - 1]);
+        r = append(n, n->entries[e.head.number - 1]);
         if (r < 0)
                 remove_entry(n, n->entries[e.head.number - 1]);
         return r;
@@ -344,9 +357,9 @@ void peer_numbers_prove(PeerNumbers *n, const Peer *peer) {
                 Entry *e = n->entries[i];
                 int r;
 
-                if (!e || !entry_prove(e, &v, peer->dh) || n->fd < 0)
+                if (!e || !entry_prove(e, &v, peer->dh))
                         continue;
-                r = write_record(n->fd, e);
+                r = append(n, e);
                 if (r < 0) /* holds as long as this process does; then the flow is cut that could have gone on */
                         log_warning_errno(r, "Cannot keep what a peer is now");
         }

@@ -195,6 +195,23 @@ static void what_was_proven_is_known_after_a_restart(void **state) {
         unlink(path);
 }
 
+static void a_node_that_shows_one_key_after_the_other_does_not_fill_the_disk(void **state) {
+        _cleanup_(peer_numbers_freep) PeerNumbers *n = NULL, *again = NULL;
+        char path[] = "/tmp/trireme-test-XXXXXX";
+        int fd = mkstemp(path);
+        uint32_t number;
+
+        assert_int_equal(peer_numbers_new(path, 0, &n), 0);
+        number = number_of(n, TOKEN_PKI, 1, 10, "app=web");
+        for (unsigned i = 0; i < 20000; i++)
+                prove(n, TOKEN_PKI, 1, i % 2 ? 10 : 11);
+        assert_true(lseek(fd, 0, SEEK_END) < 1 << 20);
+        assert_int_equal(peer_numbers_new(path, 0, &again), 0);
+        assert_int_equal(number_of(again, TOKEN_PKI, 1, 10, "app=web"), number);
+        close(fd);
+        unlink(path);
+}
+
 static void numbers_that_nobody_bears_are_free_again_but_not_at_once(void **state) {
         _cleanup_(peer_numbers_freep) PeerNumbers *n = NULL, *again = NULL;
         uint8_t used[PEER_NUMBERS_MAX / 8] = { 2 }; /* number 2 */
@@ -468,6 +485,7 @@ int main(void) {
                 cmocka_unit_test(the_next_dh_key_of_a_node_is_its_own_too),
                 cmocka_unit_test(a_revoked_certificate_takes_all_along_that_it_admitted),
                 cmocka_unit_test(what_was_proven_is_known_after_a_restart),
+                cmocka_unit_test(a_node_that_shows_one_key_after_the_other_does_not_fill_the_disk),
                 cmocka_unit_test(numbers_that_nobody_bears_are_free_again_but_not_at_once),
                 cmocka_unit_test_setup_teardown(a_crowd_of_numbers_is_swept_but_those_that_live_connections_bear, world_setup, world_teardown),
                 cmocka_unit_test(certificates_are_judged_again_after_a_restart),
