@@ -15,7 +15,7 @@
 
 /* Each says itself what went wrong, and returns a negative errno. */
 _must_use_ int label_write(const char *base, const char *unit, const char *text);
-_must_use_ int label_reload(sd_bus *bus);
+_must_use_ int label_reload(sd_bus *bus); /* and waits until that is in force */
 /* PID 1 takes the trial back after this time, whatever becomes of us. */
 _must_use_ int label_start_trial(sd_bus *bus, const char *unit, usec_t usec);
 void label_stop_trial(sd_bus *bus, const char *unit);

@@ -85,12 +85,27 @@ int label_write(const char *base, const char *unit, const char *text) {
         return 0;
 }
 
+/* PID 1 has read them when its reload returns, the enforcer a moment later. It is not started for this: where it does not run, no labelled unit does, or all are closed. */
+static int wait_until_in_force(sd_bus *bus) {
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        int r = sd_bus_message_new_method_call(bus, &m, TRIREME_NAME, TRIREME_PATH, TRIREME_MANAGER, "Settle");
+
+        if (r >= 0)
+                r = sd_bus_message_set_auto_start(m, false);
+        if (r >= 0)
+                r = sd_bus_call(bus, m, 0, &error, NULL);
+        if (sd_bus_error_has_name(&error, SD_BUS_ERROR_SERVICE_UNKNOWN) || sd_bus_error_has_name(&error, SD_BUS_ERROR_NAME_HAS_NO_OWNER))
+                return 0;
+        return r < 0 ? ctl_bus_error(r, &error, "wait until the labels, which are written, are in force") : 0;
+}
+
 int label_reload(sd_bus *bus) {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         int r;
 
         r = sd_bus_call_method(bus, "org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager", "Reload", &error, NULL, NULL);
-        return r < 0 ? ctl_bus_error(r, &error, "reload the units (try systemctl daemon-reload)") : 0;
+        return r < 0 ? ctl_bus_error(r, &error, "reload the units (try systemctl daemon-reload)") : wait_until_in_force(bus);
 }
 
 /* A drop-in of a unit that is not there is a typing error more often than not. Templates cannot be asked about. */

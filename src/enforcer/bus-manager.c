@@ -10,6 +10,7 @@
 #include "enforcer/key-change.h"
 #include "enforcer/polkit.h"
 #include "enforcer/run.h"
+#include "enforcer/settle.h"
 #include "util/log.h"
 
 #define FLOWS_REPLY_MAX 4096u
@@ -138,11 +139,32 @@ static int method_describe(sd_bus_message *call, void *userdata, sd_bus_error *e
         return r < 0 ? r : sd_bus_reply_method_return(call, "s", text);
 }
 
-/* The caller's call waits for the keys, so that what was told to him holds when it returns. */
+static void on_settled(int result, void *userdata) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = userdata;
+        int r = result < 0 ? sd_bus_reply_method_errnof(call, result, "The units were not read to their end") : sd_bus_reply_method_return(call, NULL);
+
+        if (r < 0)
+                log_debug_errno(r, "Cannot answer a call");
+}
+
+static int method_settle(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        Manager *m = userdata;
+        int r = polkit_check(m, call, POLKIT_MANAGE, NULL, error);
+
+        if (r > 0)
+                settle_start(m, on_settled, sd_bus_message_ref(call));
+        return r < 0 ? r : 1;
+}
+
+/* The caller's call waits for the keys and the units, so that what was told to him holds when it returns. */
 static void on_keys(Manager *m, int result, const char *text, void *userdata) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = userdata;
         int r;
 
+        if (result >= 0 && m->helper_ready) {
+                settle_start(m, on_settled, TAKE_PTR(call));
+                return;
+        }
         if (result < 0)
                 r = sd_bus_reply_method_errorf(call, SD_BUS_ERROR_FAILED, "The keys in force stay in force. %s", text ?: strerror(-result));
         else
@@ -327,6 +349,7 @@ const sd_bus_vtable bus_manager_vtable[] = {
         SD_BUS_METHOD_WITH_ARGS("ListFlows", SD_BUS_ARGS("u", max, "b", denied_only), SD_BUS_RESULT("aa{sv}", flows), method_list_flows, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Describe", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", json), method_describe, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Reload", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_reload, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Settle", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_settle, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Disarm", SD_BUS_ARGS("t", usec), SD_BUS_NO_RESULT, method_disarm, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Arm", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_arm, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("SetMode", SD_BUS_ARGS("s", unit, "s", mode), SD_BUS_NO_RESULT, method_set_mode, SD_BUS_VTABLE_UNPRIVILEGED),

@@ -302,6 +302,7 @@ static void on_list(Link *l, const LinkMessage *msg, int result, void *userdata)
                         plugins_listed(p);
                 else if (result != -ECONNRESET)
                         log_warning_errno(result, "Cannot list the plug-ins");
+                p->n_new = 0; /* of the next list, which may have been asked for already: the answers come one after the other */
                 return;
         }
         if (data->header.type == HELPER_PLUGIN && msg->len == sizeof(*data) && p->n_new < PLUGINS_MAX && memchr(data->name, '\0', sizeof(data->name)))
@@ -309,10 +310,8 @@ static void on_list(Link *l, const LinkMessage *msg, int result, void *userdata)
 }
 
 void plugins_list(Manager *m) {
-        int r;
+        int r = helper_request(m, HELPER_LIST_PLUGINS, "", 0, on_list, NULL);
 
-        m->plugins->n_new = 0;
-        r = helper_request(m, HELPER_LIST_PLUGINS, "", 0, on_list, NULL);
         if (r < 0 && r != -ENOTCONN)
                 log_warning_errno(r, "Cannot ask for the plug-ins");
 }

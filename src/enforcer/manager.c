@@ -22,6 +22,7 @@
 #include "enforcer/identity-names.h"
 #include "enforcer/identity-plugins.h"
 #include "enforcer/key-change.h"
+#include "enforcer/settle.h"
 #include "enforcer/unit-token.h"
 #include "enforcer/verify-client.h"
 #include "util/fd.h"
@@ -334,6 +335,7 @@ int manager_new(const ManagerOptions *options, Manager **ret) {
 Manager *manager_free(Manager *m) {
         if (!m)
                 return NULL;
+        settle_stop(m); /* before the bus, which carries its answers */
         bus_stop(m);
         m->helper_ready = m->datapath_ready = false;
         m->helper = link_free(m->helper); /* answers what is pending, so loads and jobs end here */

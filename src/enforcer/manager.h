@@ -34,6 +34,7 @@ typedef struct KeyFetch KeyFetch;
 typedef struct Load Load;
 typedef struct Plugins Plugins;
 typedef struct PolkitQuery PolkitQuery;
+typedef struct Settle Settle;
 typedef struct Waiting Waiting;
 
 typedef struct Manager {
@@ -43,6 +44,7 @@ typedef struct Manager {
         sd_event_source *ready_timer;
         sd_event_source *list_timer;     /* the settings of some unit could not be read */
         sd_event_source *bus_timer;
+        sd_event_source *settle_post;    /* while somebody waits for settles */
         sd_event_source *clock_io;       /* the wall clock was set: tokens bear wrong dates */
 
         Link *helper, *datapath;
@@ -90,6 +92,7 @@ typedef struct Manager {
         IdentityNames *identity_names;   /* users and groups */
         Plugins *plugins;
         Load *loads;
+        Settle *settles;                 /* settle.h */
         FlowLog flows;
         bool ready;
         bool listed;                     /* the helper has listed all units, once on this connection */

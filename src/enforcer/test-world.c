@@ -69,6 +69,13 @@ static int send_listed(World *w, const char *only, uint32_t serial) {
         return r;
 }
 
+static void send_plugin(World *w, uint32_t serial) {
+        HelperPlugin plugin = { .header.type = HELPER_PLUGIN };
+
+        (void) snprintf(plugin.name, sizeof(plugin.name), "%s", w->plugin);
+        helper_send(w, &plugin, sizeof(plugin), serial, -1);
+}
+
 static int helper_answer(World *w, const HelperMessage *q) {
         switch (q->header.type) {
         case HELPER_OPEN_UNIT_FILES:
@@ -77,6 +84,10 @@ static int helper_answer(World *w, const HelperMessage *q) {
                 return send_listed(w, NULL, q->header.serial);
         case HELPER_GET_UNIT:
                 return send_listed(w, q->request.unit, q->header.serial);
+        case HELPER_LIST_PLUGINS:
+                if (w->plugin)
+                        send_plugin(w, q->header.serial);
+                return 0;
         case HELPER_LIST_SOCKETS:
                 for (size_t i = 0; i < w->n_sockets; i++) {
                         w->sockets[i].header.type = HELPER_SOCKET;

@@ -38,6 +38,7 @@ typedef struct World {
         HelperSocket sockets[8];
         size_t n_sockets;
         int results[_HELPER_TYPE_MAX];    /* of requests; answered with 0 else */
+        const char *plugin;               /* the one in metadata.d; NULL: none */
         HelperCgroup cgroups[2];          /* what LIST_CGROUPS tells of */
         size_t n_cgroups;
         unsigned n_busy;                  /* so many RELEASE_UNITs (or first PROFILE_REMOVEs) are answered with -EBUSY */
