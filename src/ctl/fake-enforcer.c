@@ -109,6 +109,8 @@ static int change(sd_bus_message *m, void *userdata, sd_bus_error *error) {
                 printf("Disarm %llu\n", (unsigned long long) usec);
         } else
                 printf("%s\n", sd_bus_message_get_member(m));
+        if (streq(sd_bus_message_get_member(m), "Reload"))
+                *(uint64_t *) userdata = 0; /* flows are counted anew, as after a restart */
         return sd_bus_reply_method_return(m, NULL);
 }
 

@@ -137,6 +137,16 @@ class Ctl(unittest.TestCase):
         process.stdout.close()
         self.assertEqual(serials, list(range(serials[0], serials[0] + 4)))
 
+    def test_flows_are_followed_across_a_restart_of_the_enforcer(self):
+        process = subprocess.Popen([TRIREMECTL, "flows", "-f", "--json=short", "-n", "1"], env=self.env, stdout=subprocess.PIPE)
+        serials = [json.loads(process.stdout.readline())["serial"] for _ in range(3)]
+        self.ctl("reload")  # the stand-in counts anew
+        serials += [json.loads(process.stdout.readline())["serial"] for _ in range(4)]
+        process.terminate()
+        process.wait()
+        process.stdout.close()
+        self.assertTrue(any(later < earlier for earlier, later in zip(serials, serials[1:])), serials)
+
     def test_suggest_prints_a_drop_in_and_keeps_what_it_would_replace(self):
         out = self.ctl("suggest", "nginx")
         self.assertTrue(out.startswith('# For "systemctl edit nginx.service"'), out)

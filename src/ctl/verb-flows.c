@@ -63,10 +63,12 @@ static void print_flow(json_t *flow) {
 
 /* Those newer than *serial, one a line. */
 static int print_newer(const Options *o, json_t *flows, uint64_t *serial) {
+        size_t i, n = json_array_size(flows);
         json_t *flow;
-        size_t i;
 
-        if (!o->denied && *serial > 0 && json_array_size(flows) > 0 && serial_of(json_array_get(flows, 0)) > *serial + 1)
+        if (n == 0 || serial_of(json_array_get(flows, n - 1)) < *serial) /* another enforcer, which counts from one again */
+                *serial = 0;
+        if (!o->denied && *serial > 0 && n > 0 && serial_of(json_array_get(flows, 0)) > *serial + 1)
                 log_warning("%llu connections are not shown", (unsigned long long) (serial_of(json_array_get(flows, 0)) - *serial - 1));
         json_array_foreach(flows, i, flow) {
                 if (serial_of(flow) <= *serial)
