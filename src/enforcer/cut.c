@@ -11,6 +11,7 @@
 #include "util/log.h"
 
 #define SOCKETS_MAX 65536u /* of one unit; more are cut without a look */
+#define WAIT_USEC (30 * USEC_PER_SEC) /* for PID 1 to tell what a unit is set to that it did not tell in time: a host as busy as that takes its time */
 #define LATE_USEC (64 * USEC_PER_SEC) /* a handshake that began before a change may end so long after it (docs/protocol.md: 32 s), and its record come a moment later */
 
 typedef struct CutJob {
@@ -201,9 +202,18 @@ void cut_start(Manager *m, const Unit *u, CutWhat what) {
         }
 }
 
+/* The settings of some unit could not be read, and all are looked at once more, or about to be: until then it is not known, but not gone. */
+static bool is_looking_again(const Manager *m) {
+        return m->listing || sd_event_source_get_enabled(m->list_timer, NULL) > 0;
+}
+
 void cut_all(Manager *m) {
         m->changed_usec = clock_boottime_usec();
-        m->cut_waits = !m->helper_ready || !m->listed || m->loads;
+        if (m->cut_wait_until_usec == 0 && is_looking_again(m))
+                m->cut_wait_until_usec = m->changed_usec + WAIT_USEC;
+        m->cut_waits = !m->helper_ready || !m->listed || m->loads || (is_looking_again(m) && m->changed_usec < m->cut_wait_until_usec);
+        if (!m->cut_waits)
+                m->cut_wait_until_usec = 0;
         for (Unit *u = m->units.first; !m->cut_waits && u; u = u->next) {
                 if (u->state != UNIT_DENIED || (u->reason == REASON_BAD_SETTINGS && !m->policies_fault)) /* other reasons may pass, a half-edited file of policies too */
                         cut_start(m, u, u->cut > CUT_CHANGED ? u->cut : CUT_CHANGED);

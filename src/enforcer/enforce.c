@@ -388,7 +388,8 @@ static void labelled(Manager *m, const HelperUnit *info, LoadResult *result) {
                 return;
         }
         if (result->policy) {
-                r = identity_set(m, u, result->identity);
+                /* No answer is no news here either: what was found out of a unit that lives stands. */
+                r = result->identity || !u->identity ? identity_set(m, u, result->identity) : 0;
                 if (r >= 0)
                         r = unit_identify(m, u, result->policy);
                 if (r < 0)

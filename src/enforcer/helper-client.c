@@ -166,6 +166,7 @@ static void on_list(Link *l, const LinkMessage *msg, int result, void *userdata)
         if (result < 0) {
                 log_error_errno(result, "The helper cannot list the units");
                 manager_list_again(m);
+                manager_check_settled(m, false);
                 return;
         }
         enforce_listed(m);

@@ -22,6 +22,7 @@ struct Identity {
         sd_event_source *timer;
         usec_t delay_usec;
         bool asking, again;
+        bool answered;                /* once at least */
         IdentityFacts facts;
         Libraries *libraries;         /* of the file that is executed, or being found */
         Libraries *former;            /* of the same file before, or of another process of it, until the others are found: it must not be unknown for a moment in between */
@@ -311,6 +312,7 @@ int identity_set(Manager *m, Unit *u, const IdentityFacts *facts) {
                         return r;
         }
         if (facts) {
+                u->identity->answered = true;
                 *fresh = *facts;
                 if (is_waiting_child(u, &fresh->process))
                         fresh->process = (IdentityFile) {};
@@ -361,7 +363,7 @@ bool identity_is_settled(const Manager *m, const Unit *u) {
 
         if (!i || !identity_can_ask(&u->info))
                 return true;
-        return !file_waits(m, &i->facts.process) && !file_waits(m, &i->facts.start) && (!i->libraries || libraries_is_ended(i->libraries)) && !plugins_wait(m, &i->plugins);
+        return i->answered && !file_waits(m, &i->facts.process) && !file_waits(m, &i->facts.start) && (!i->libraries || libraries_is_ended(i->libraries)) && !plugins_wait(m, &i->plugins);
 }
 
 int identity_faults(const Unit *u, plugin_fault_t done, void *userdata) {

@@ -81,6 +81,7 @@ typedef struct Manager {
         bool verify_renewing;            /* all certificates are judged again; then numbers are, by them */
         bool verify_revoked;             /* connections must be cut when all answers are in */
         bool cut_waits;                  /* all connections are to be judged again as soon as all units are known: as at the start, for what changed while there was no enforcer */
+        usec_t cut_wait_until_usec;      /* CLOCK_BOOTTIME: no longer than that for units whose settings could not be read. 0: nothing waits for any */
         Told *told;
         Names *rules;
         Units units;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Which live connections a change cuts, and the numbers of peers by which it knows what they were authorized for. */
+#include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <setjmp.h>
@@ -270,6 +271,67 @@ static void only_a_rule_that_asks_for_what_is_not_known_yet_is_waited_for(void *
         assert_true(is_cut(w, 1));
 }
 
+/* b, which PID 1 does not tell the settings of in time, lives all the same. */
+static void what_could_not_be_read_in_time_is_not_taken_for_gone(void **state) {
+        World *w = *state;
+        uint32_t b;
+
+        w->remember = true;
+        start(w, "[X-Trireme]\nTriremeLabels=app=a\nTriremeAccept=app=b\nTriremeAcceptFrom=192.0.2.9/32 tcp/80\n");
+        b = units_find(&w->m->units, "b.service")->index;
+        add_socket(w, 1, SERVER | CLIENT, false, b);
+        add_socket(w, 2, CTMARK_SERVER_STRANGER, false, 0);
+        w->late = "b.service";
+        restart(w, "[X-Trireme]\nTriremeLabels=app=a\nTriremeAccept=app=b\n");
+        assert_null(units_find(&w->m->units, "b.service"));
+        assert_null(world_asked(w, HELPER_LIST_SOCKETS, 0));
+        world_wait(w, 1500); /* nor is it told at the second look */
+        assert_null(world_asked(w, HELPER_LIST_SOCKETS, 0));
+        w->late = NULL;
+        world_wait(w, 1500);
+        assert_non_null(units_find(&w->m->units, "b.service"));
+        assert_false(is_cut(w, 1));
+        assert_true(is_cut(w, 2)); /* what was changed meanwhile cuts now */
+}
+
+static void what_is_never_read_is_not_waited_for_for_ever(void **state) {
+        World *w = *state;
+
+        w->remember = true;
+        start(w, "[X-Trireme]\nTriremeLabels=app=a\nTriremeAccept=app=b\n");
+        add_socket(w, 1, SERVER | CLIENT, false, units_find(&w->m->units, "b.service")->index);
+        w->late = "b.service";
+        restart(w, w->texts[0][1]);
+        assert_true(w->m->cut_waits);
+        assert_in_range(w->m->cut_wait_until_usec, clock_boottime_usec(), clock_boottime_usec() + 60 * USEC_PER_SEC);
+        w->m->cut_wait_until_usec = 1;
+        world_wait(w, 1500);
+        assert_false(w->m->cut_waits);
+        assert_true(is_cut(w, 1));
+}
+
+/* Who a unit is comes after what it is set to, and may come late, too; what was known of one that lives stands until then. */
+static void no_answer_about_a_process_is_no_news(void **state) {
+        World *w = *state;
+
+        w->remember = true;
+        w->selinux = "domain_a";
+        start(w, "[X-Trireme]\nTriremeLabels=app=a\nTriremeAccept=app=b @sys:selinux=domain_a\n");
+        add_socket(w, 1, SERVER | CLIENT, false, units_find(&w->m->units, "b.service")->index);
+        w->results[HELPER_GET_IDENTITY] = -ETIMEDOUT;
+        change(w, w->texts[0][1]);
+        assert_true(tag_set_has(&units_find(&w->m->units, "b.service")->policy->tags, "@sys:selinux", "domain_a"));
+        assert_false(is_cut(w, 1));
+        restart(w, w->texts[0][1]);
+        assert_false(tag_set_has(&units_find(&w->m->units, "b.service")->policy->tags, "@sys:selinux", "domain_a"));
+        world_wait(w, 200);
+        assert_false(is_cut(w, 1));
+        w->selinux = "domain_b";
+        w->results[HELPER_GET_IDENTITY] = 0;
+        world_wait(w, 1000);
+        assert_true(is_cut(w, 1));
+}
+
 static void policies_with_faults_at_a_start_cut_nothing_that_lives(void **state) {
         static const char settings[] = "[X-Trireme]\nTriremeLabels=app=a\nTriremePolicy=P\n";
         World *w = *state;
@@ -348,6 +410,9 @@ int main(void) {
                 TEST(nothing_is_cut_where_nothing_changed),
                 TEST(a_change_without_an_enforcer_cuts_when_there_is_one_again),
                 TEST(only_a_rule_that_asks_for_what_is_not_known_yet_is_waited_for),
+                TEST(what_could_not_be_read_in_time_is_not_taken_for_gone),
+                TEST(what_is_never_read_is_not_waited_for_for_ever),
+                TEST(no_answer_about_a_process_is_no_news),
                 TEST(policies_with_faults_at_a_start_cut_nothing_that_lives),
                 TEST(nothing_is_cut_while_disarmed_and_all_is_judged_after_it),
                 TEST(a_late_record_of_what_is_no_longer_allowed_cuts_its_connection),

@@ -76,10 +76,24 @@ static void send_plugin(World *w, uint32_t serial) {
         helper_send(w, &plugin, sizeof(plugin), serial, -1);
 }
 
+static int send_identity(World *w, uint32_t serial) {
+        HelperCredentials credentials = { .header.type = HELPER_CREDENTIALS, .flags = HELPER_FROM_PROCESS };
+
+        if (w->selinux) {
+                strcpy(credentials.selinux, w->selinux);
+                helper_send(w, &credentials, sizeof(credentials), serial, -1);
+        }
+        return 0;
+}
+
 static int helper_answer(World *w, const HelperMessage *q) {
         switch (q->header.type) {
         case HELPER_OPEN_UNIT_FILES:
+                if (w->late && streq(w->late, q->request.unit))
+                        return -ETIMEDOUT;
                 return w->results[HELPER_OPEN_UNIT_FILES] < 0 ? w->results[HELPER_OPEN_UNIT_FILES] : send_files(w, q);
+        case HELPER_GET_IDENTITY:
+                return w->results[HELPER_GET_IDENTITY] < 0 ? w->results[HELPER_GET_IDENTITY] : send_identity(w, q->header.serial);
         case HELPER_LIST_UNITS:
                 return send_listed(w, NULL, q->header.serial);
         case HELPER_GET_UNIT:

@@ -39,6 +39,8 @@ typedef struct World {
         size_t n_sockets;
         int results[_HELPER_TYPE_MAX];    /* of requests; answered with 0 else */
         const char *plugin;               /* the one in metadata.d; NULL: none */
+        const char *late;                 /* what PID 1 does not tell the files of in time */
+        const char *selinux;              /* what GET_IDENTITY tells of every process; NULL: nothing */
         HelperCgroup cgroups[2];          /* what LIST_CGROUPS tells of */
         size_t n_cgroups;
         unsigned n_busy;                  /* so many RELEASE_UNITs (or first PROFILE_REMOVEs) are answered with -EBUSY */
