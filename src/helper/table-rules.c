@@ -30,9 +30,9 @@ typedef struct Chain {
 static const Chain chains[] = {
         { "output", NF_INET_LOCAL_OUT, 10 }, { "output_verdict", NF_INET_LOCAL_OUT, 11 }, { "output_record", NF_INET_LOCAL_OUT, 12 },
         { "input", NF_INET_LOCAL_IN, 10 }, { "input_verdict", NF_INET_LOCAL_IN, 11 }, { "input_record", NF_INET_LOCAL_IN, 12 },
-        { "out_syn" }, { "out_syn_unit" }, { "out_unit" },
+        { "out_syn" }, { "out_syn_unit" }, { "out_unit" }, { "out_new" },
         { "in_syn_any" }, { "in_flow" }, { "in_server" }, { "in_pending" }, { "in_syn" }, { "in_syn_unit" }, { "in_syn_token" }, { "in_syn_local" }, { "in_syn_stranger" },
-        { "in_unit" }, { "in_no_entry" },
+        { "in_unit" }, { "in_new" }, { "in_no_entry" },
         { "connect_to_dest" }, { "connect_to_source" }, { "accept_from_source" }, { "accept_from_dest" },
         { "client_stranger" }, { "server_stranger" }, { "client_observed" }, { "server_observed" }, { "client_logged" }, { "server_logged" }, { "client_deny" }, { "server_deny" },
         { "deny_stranger" }, { "deny_acl" }, { "deny_unmarked" }, { "deny_closed" }, { "deny" }, { "reject" }, { "accept" },
@@ -41,33 +41,40 @@ static const Chain chains[] = {
         { "index_to_mark" },
 };
 
-void table_chains_write(NftBatch *b) {
-        for (size_t i = 0; i < ELEMENTSOF(chains); i++) {
-                struct nlmsghdr *nlh = nft_batch_begin(b, NFT_MSG_NEWCHAIN, NLM_F_CREATE);
-                struct nftnl_chain *c = nftnl_chain_alloc();
+void table_chain_message(NftBatch *b, const char *table, const char *name, uint32_t hook, int32_t priority) {
+        struct nlmsghdr *nlh = nft_batch_begin(b, NFT_MSG_NEWCHAIN, NLM_F_CREATE);
+        struct nftnl_chain *c = nftnl_chain_alloc();
 
-                if (!c)
-                        b->error = -ENOMEM;
-                if (c && nlh) {
-                        nftnl_chain_set_str(c, NFTNL_CHAIN_TABLE, TABLE_NAME);
-                        nftnl_chain_set_str(c, NFTNL_CHAIN_NAME, chains[i].name);
-                        if (chains[i].priority != 0) {
-                                nftnl_chain_set_str(c, NFTNL_CHAIN_TYPE, "filter");
-                                nftnl_chain_set_u32(c, NFTNL_CHAIN_HOOKNUM, chains[i].hook);
-                                nftnl_chain_set_s32(c, NFTNL_CHAIN_PRIO, chains[i].priority);
-                                nftnl_chain_set_u32(c, NFTNL_CHAIN_POLICY, NF_ACCEPT);
-                        }
-                        nftnl_chain_nlmsg_build_payload(nlh, c);
-                        nft_batch_end(b, nlh);
+        if (!c)
+                b->error = -ENOMEM;
+        if (c && nlh) {
+                nftnl_chain_set_str(c, NFTNL_CHAIN_TABLE, table);
+                nftnl_chain_set_str(c, NFTNL_CHAIN_NAME, name);
+                if (priority != 0) {
+                        nftnl_chain_set_str(c, NFTNL_CHAIN_TYPE, "filter");
+                        nftnl_chain_set_u32(c, NFTNL_CHAIN_HOOKNUM, hook);
+                        nftnl_chain_set_s32(c, NFTNL_CHAIN_PRIO, priority);
+                        nftnl_chain_set_u32(c, NFTNL_CHAIN_POLICY, NF_ACCEPT);
                 }
-                if (c)
-                        nftnl_chain_free(c);
+                nftnl_chain_nlmsg_build_payload(nlh, c);
+                nft_batch_end(b, nlh);
         }
+        if (c)
+                nftnl_chain_free(c);
+}
+
+void table_chains_write(NftBatch *b) {
+        for (size_t i = 0; i < ELEMENTSOF(chains); i++)
+                table_chain_message(b, TABLE_NAME, chains[i].name, chains[i].hook, chains[i].priority);
 }
 
 /* ---- small sequences ---- */
 
-/* One lookup a level that units live at, deepest first: a unit's own settings go before those of its slice. */
+/* One lookup a level that units live at, deepest first: a unit's own settings go before those of its slice.
+ *
+ * Whatever is about to pass as nobody's and begins something is looked up a second time. Before Linux 6.17 a lookup may meet neither the old element nor the
+ * new one at the moment in which a transaction replaces one by the other: when it has noted the generation before, and looks after the old one was unlinked. The
+ * second lookup notes the new generation. */
 static void each_level(const Writer *w, const char *then) {
         for (uint32_t level = HELPER_LEVEL_MAX; level >= 1; level--) {
                 char map[16];
@@ -157,12 +164,18 @@ static void write_output(const Writer *w) {
         if_protocol(r, IPPROTO_TCP);
         then_goto(r, "queue_flow");
         each_level(w, "out_unit");
+        if_ct_state(r, NO_ENTRY | NF_CT_STATE_NEW);
+        then_goto(r, "out_new");
+
+        r->chain = "out_new";
+        each_level(w, "out_unit");
 }
 
 static void write_output_syn(const Writer *w) {
         NftRules *r = w->r;
 
         r->chain = "out_syn";
+        each_level(w, "out_syn_unit");
         each_level(w, "out_syn_unit");
         if_ct_mark_any(r, w->t->options.mark_mask); /* the tuple of a former flow of ours */
         update_ct_mark(r, ~w->t->options.mark_mask, 0);
@@ -210,6 +223,10 @@ static void write_input(const Writer *w) {
         if_ct_direction(r, NFT_REPLY);
         then_goto(r, "queue_repeat");
         then_goto(r, "in_flow");
+}
+
+static void write_input_flow(const Writer *w) {
+        NftRules *r = w->r;
 
         r->chain = "in_flow";
         if_ct_mark(r, mark(w, CTMARK_SERVER_AUTHORIZED), mark(w, CTMARK_SERVER_AUTHORIZED));
@@ -225,8 +242,12 @@ static void write_input(const Writer *w) {
         if_ct_direction(r, NFT_REPLY);
         then_goto(r, "in_pending");
         each_level(w, "in_unit");
-        if_protocol(r, IPPROTO_TCP);
         if_ct_state(r, NO_ENTRY | NF_CT_STATE_NEW);
+        then_goto(r, "in_new");
+
+        r->chain = "in_new";
+        each_level(w, "in_unit");
+        if_protocol(r, IPPROTO_TCP);
         then_goto(r, "in_no_entry");
 
         r->chain = "in_server"; /* the first ACK said twice: no program may read it */
@@ -259,6 +280,7 @@ static void write_input_syn(const Writer *w) {
         /* On the tuple of a flow of ours, live or closed: a forged SYN may neither pass by the old mark nor clear it. */
         if_ct_mark_any(r, mark(w, CTMARK_CLIENT_AUTHORIZED | CTMARK_SERVER_AUTHORIZED));
         then_goto(r, "queue_unknown");
+        each_level(w, "in_syn_unit");
         each_level(w, "in_syn_unit");
         if_full_socket(r);
         then_goto(r, "in_syn_stranger");
@@ -420,6 +442,7 @@ void table_rules_write(NftRules *r, const Table *t) {
         write_output(&w);
         write_output_syn(&w);
         write_input(&w);
+        write_input_flow(&w);
         write_input_syn(&w);
         write_input_local(&w);
         write_end(&w, true);

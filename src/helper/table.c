@@ -84,7 +84,7 @@ size_t table_count_closed(const Table *t) {
 
 /* ---- the whole table ---- */
 
-static void table_message(NftBatch *b, uint16_t type, const char *name) {
+void table_message(NftBatch *b, uint16_t type, const char *name) {
         struct nlmsghdr *nlh = nft_batch_begin(b, type, type == NFT_MSG_NEWTABLE ? NLM_F_CREATE : 0);
         struct nftnl_table *table = nftnl_table_alloc();
 
@@ -165,6 +165,32 @@ static int table_take_over(Table *t) {
         return nft_batch_send(&b, t->fd);
 }
 
+/* A table of another layout, that of another version: chains and sets are replaced, behind the guard. */
+static int table_replace(Table *t) {
+        int k;
+
+        log_info("The table is another version's, making it anew");
+        k = table_guard_put_up(t);
+        if (k < 0)
+                return k;
+        k = table_install(t);
+        if (k < 0 && table_guard_take_down(t) < 0) /* the former table is still there */
+                log_error("Cannot remove the guard, nothing new passes until the next start");
+        return k;
+}
+
+static int table_put_in_force(Table *t) {
+        int k = -ENOENT;
+
+        if (t->options.layout == 0)
+                k = table_install(t);
+        else if (t->options.layout == TABLE_LAYOUT)
+                k = table_take_over(t);
+        if (k < 0 && t->options.layout != 0)
+                k = table_replace(t);
+        return k < 0 ? k : table_guard_take_down(t); /* also one that a process left which was killed behind it */
+}
+
 /* A change that finds no table: somebody closed the owning socket. Called with the change already in memory. */
 static int table_install_again(Table *t) {
         t->n_lost++;
@@ -238,9 +264,7 @@ int table_new(int fd, Table **ret) {
         k = table_restore(t);
         if (k < 0)
                 return log_error_errno(k, "Cannot read the present table");
-        k = t->options.layout == TABLE_LAYOUT ? table_take_over(t) : -ENOENT;
-        if (k < 0)
-                k = table_install(t);
+        k = table_put_in_force(t);
         if (k < 0)
                 return log_error_errno(k, "Cannot make the table");
         log_info("Table made, %zu units kept, queue by %s", t->n_units, t->native_queue ? "nft_queue" : "nft_compat");

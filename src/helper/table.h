@@ -31,7 +31,7 @@ typedef struct TableLocal {
         uint16_t port; /* host order, 0: any */
 } TableLocal;
 
-#define TABLE_LAYOUT 1u /* to be raised with each change of sets or chains: a helper that starts keeps those of its own layout */
+#define TABLE_LAYOUT 2u /* to be raised with each change of sets or chains: a helper that starts keeps those of its own layout */
 
 typedef struct TableOptions {
         uint32_t layout;    /* of the table that was found; 0: there was none */
@@ -90,6 +90,10 @@ bool table_options_valid(const TableOptions *options);
 
 void table_rules_write(NftRules *r, const Table *t);             /* table-rules.c: chains must be there and empty */
 void table_chains_write(NftBatch *b);
+void table_message(NftBatch *b, uint16_t type, const char *name); /* NFT_MSG_NEWTABLE or NFT_MSG_DELTABLE */
+void table_chain_message(NftBatch *b, const char *table, const char *name, uint32_t hook, int32_t priority); /* priority 0: not a base chain */
+_must_use_ int table_guard_put_up(Table *t);                     /* table-guard.c: nothing new passes, what is authorized does */
+_must_use_ int table_guard_take_down(Table *t);                  /* none there: 0 */
 void table_sets_write(NftBatch *b);                              /* table-sets.c */
 void table_unit_element(NftBatch *b, uint16_t type, const TableUnit *u, uint32_t slot);
 void table_index_element(NftBatch *b, uint16_t type, const TableUnit *u, uint32_t slot);

@@ -15,8 +15,11 @@ RATE = 1000 if LONG else 200  # of those who may, and the same again of those wh
 PORT, PORTS, HELD = 7700, 4, 20
 PROCESSES = ("trireme.service", "trireme-helper.service", "trireme-datapath.service")
 VICTIMS = [(name,) for name in PROCESSES] + [PROCESSES]
-with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "storm.py")) as source:
+HERE = os.path.dirname(os.path.abspath(__file__))
+with open(os.path.join(HERE, "storm.py")) as source:
     STORM = source.read()
+with open(os.path.join(HERE, "hammer.py")) as source:
+    HAMMER = source.read()
 
 
 class Storm:
@@ -118,3 +121,34 @@ def an_upgrade_in_place_under_load_opens_nothing_and_breaks_nothing(web, peer, p
             moments.append(time.monotonic())
             machine.must("systemctl try-restart " + " ".join(PROCESSES), timeout=60)
         check(report, "upgrades", storm, moments, 3)
+
+
+@case
+def a_helper_that_ends_again_and_again_lets_no_stranger_in_at_any_moment(web, plain, report):
+    """Each of its starts takes the table over; each third finds one of another version and replaces chains and sets. Strangers knock all the while, from another machine and
+    over the loopback interface: one SYN that passes would complete a connection, for no rule knows the rest of a handshake from that of an unlabelled program."""
+    ends = 300 if LONG else 15
+    for machine in (web, plain):
+        machine.write("/opt/lab/storm", STORM, 0o755)
+    web.write("/opt/lab/hammer", HAMMER, 0o755)
+    web.service("storm", "/opt/lab/storm serve %d %d" % (PORT, PORTS), "TriremeLabels=app=web", extra="Type=notify")
+    words = "%d %d 1000 600" % (PORT, PORTS)
+    knocks = [plain.popen("/opt/lab/storm knock %s %s" % (web.v4, words)), web.popen("/opt/lab/storm knock 127.0.0.1 " + words)]
+    began = time.monotonic()
+    try:
+        hammer = json.loads(web.must("/opt/lab/hammer %d" % ends, timeout=20 * ends))
+        seconds = time.monotonic() - began
+    finally:
+        for machine in (web, plain):
+            machine.run("pkill -TERM -f '^/usr/bin/python3 /opt/lab/storm knock'")
+    counts = [json.loads(knock.communicate(timeout=60)[0])["counts"] for knock in knocks]
+    web.must("systemctl stop storm.service")
+    report.notes.append("%d ends of the helper in %d s, %d of them with another version's table; unauthorized %d tried" %
+                        (ends, seconds, hammer["forged"], sum(count["tried"] for count in counts)))
+    for where, count in zip(("from another machine", "over lo"), counts):
+        same("connections %s: %s" % (where, count), count.get("connected", 0) + count.get("answered", 0), 0)
+        holds("they came all the while: %s" % count, count["tried"] > seconds * (900 if LONG else 300))
+    same("what the server saw", web.json("cat /run/storm-seen"), {})
+    replaced = web.must("journalctl -b -u trireme-helper -o cat --no-pager").count("another version's")
+    holds("tables of another version were replaced: %d" % replaced, replaced >= hammer["forged"])
+    web.remove("storm.service")
