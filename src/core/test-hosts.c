@@ -100,7 +100,7 @@ static void answer_token(const Host *h, const DatapathResolve *q, DatapathResolv
         ret->decision = (DatapathDecision) { .allow = h->allow || h->observe, .observed = !h->allow && h->observe, .reason = REASON_RULE, .rule = 3 };
 }
 
-static DatapathResolved host_answer(const Host *h, const DatapathResolve *q) {
+DatapathResolved host_answer(const Host *h, const DatapathResolve *q) {
         DatapathResolved a = { .verified = 1, .expires_usec = test_now + h->answer_usec };
 
         if (q->direction == DATAPATH_PLAIN_SYN)

@@ -52,6 +52,8 @@ void host_set_flags(Host *h, uint32_t flags);
 /* Another Diffie-Hellman key, and a token with it. keep: the enforcer still knows the former one, as when a day is over; else it has been restarted. */
 void host_new_key(Host *h, bool keep);
 
+DatapathResolved host_answer(const Host *h, const DatapathResolve *q); /* what its enforcer says; the serial is the asker's business */
+
 Connection connection_make(int family, uint16_t client_port);
 Wire wire_make(const Connection *c, bool from_client, uint8_t flags, uint32_t seq, uint32_t ack, const void *payload, size_t payload_len);
 Wire wire_syn(const Connection *c);
