@@ -277,6 +277,11 @@ static void write_input_syn(const Writer *w) {
         NftRules *r = w->r;
 
         r->chain = "in_syn";
+        /* A SYN of this host's own TCP has been tagged anew in OUTPUT, or its mark cleared: this is a copy of one that was judged. Its unit is not known any more. */
+        if_input_loopback(r, true);
+        if_ct_mark(r, mark(w, CTMARK_CLIENT_MASK | CTMARK_SERVER_MASK), mark(w, CTMARK_CLIENT_AUTHORIZED | CTMARK_SERVER_AUTHORIZED));
+        count(r);
+        then_drop(r);
         /* On the tuple of a flow of ours, live or closed: a forged SYN may neither pass by the old mark nor clear it. */
         if_ct_mark_any(r, mark(w, CTMARK_CLIENT_AUTHORIZED | CTMARK_SERVER_AUTHORIZED));
         then_goto(r, "queue_unknown");

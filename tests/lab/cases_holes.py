@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Holes that experiments found in simpler designs. Each case is one of them, tried again."""
 
+import json
+
 from expect import connected, denied, holds, same
 from suite import Skip, case
 
@@ -33,6 +35,26 @@ def a_SYN_on_the_tuple_of_a_connection_that_was_reset_is_judged_anew(web, peer):
     connected("the authorized connection", peer.probe("tcp", web.v4, PORT + 1, "--from=41100", label="app=web"))
     denied("a stranger on the same tuple", peer.probe("tcp", web.v4, PORT + 1, "--from=41100"))
     web.remove("rude.service")
+
+
+DOUBLED = "table netdev doubled { chain c { type filter hook egress device lo priority 0; tcp flags & (syn | ack) == syn dup to lo; " \
+          "tcp flags & (syn | ack) == syn | ack limit rate 1/day burst 4 packets drop; }; }"
+
+
+@case
+def a_SYN_that_is_doubled_on_lo_refuses_nobody(web):
+    """The copy comes when the connection is half open, by then its tuple is marked. The first SYN-ACKs are lost, so that it stays half open for a while."""
+    start_server(web)
+    web.write("/run/doubled.nft", DOUBLED)
+    for address in ("127.0.0.1", "::1", web.v4, web.v6):
+        tries = "nft -f /run/doubled.nft; /opt/lab/probe tcp %s %d --wait=20; nft delete table netdev doubled; " % (address, PORT)
+        result = web.run("triremectl run --label=app=web -- sh -c '%s'" % (2 * tries), timeout=60)  # the enforcer is asked about the first, the table knows the second
+        for number, line in enumerate(result.out.splitlines()):
+            answer = json.loads(line)
+            connected("connection %d to %s" % (number, address), answer)
+            holds("SYN-ACKs were lost: %s" % answer, answer["ms"] > 500)
+        same("connections to %s (%s)" % (address, result), len(result.out.splitlines()), 2)
+    web.remove("target.service")
 
 
 @case
