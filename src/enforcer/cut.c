@@ -228,12 +228,17 @@ static struct in6_addr address_bare(const struct in6_addr *mapped) {
         return bare;
 }
 
+/* What it had sent drains. */
+static bool has_ended(const Unit *u) {
+        return !u || (u->remnant && u->state == UNIT_DENIED && u->reason == REASON_CLOSED);
+}
+
 static bool still_allowed(const Manager *m, const DatapathFlow *f) {
         const Unit *u = units_find_index(&m->units, f->unit), *other = units_find_index(&m->units, f->peer_unit);
         const Peer *peer = f->peer ? peers_find_id(m->peers, f->peer) : NULL;
         bool server = f->direction == DATAPATH_ACCEPT;
 
-        if (!u || (!peer && !other)) /* one end is gone; or a stranger's: the kernel's own sets decided about those */
+        if (has_ended(u) || (!peer && has_ended(other))) /* one end is gone; or a stranger's: the kernel's own sets decided about those */
                 return true;
         return peer ? peer->verified && may_talk(u, server, &peer->tags, peer->families, f->dport) : allowed_locally(u, other, server, f->dport);
 }

@@ -373,6 +373,7 @@ static void a_late_record_of_what_is_no_longer_allowed_cuts_its_connection(void 
         const size_t size = offsetof(DatapathFlows, flows) + sizeof(DatapathFlow);
         const HelperMessage *cut;
         World *w = *state;
+        HelperUnit b;
 
         start(w, "[X-Trireme]\nTriremeLabels=app=a\nTriremeAccept=app=b\n");
         flows.flows[0] = (DatapathFlow) {
@@ -384,6 +385,15 @@ static void a_late_record_of_what_is_no_longer_allowed_cuts_its_connection(void 
         assert_int_equal(send(w->datapath, &flows, size, 0), size);
         world_settle(w);
         assert_null(world_asked(w, HELPER_CUT_FLOW, 0)); /* still allowed */
+        w->n_busy = UINT_MAX; /* b ends, and something of it lives on */
+        b = make_unit("b.service", 78, HELPER_INACTIVE, HELPER_UNIT_ATTACHED);
+        helper_event(w, HELPER_UNIT, &b);
+        world_settle(w);
+        assert_true(units_find_index(&w->m->units, flows.flows[0].peer_unit)->remnant);
+        assert_int_equal(send(w->datapath, &flows, size, 0), size);
+        world_settle(w);
+        assert_null(world_asked(w, HELPER_CUT_FLOW, 0));
+        world_attach(w, "b.service", 78);
         change(w, "[X-Trireme]\nTriremeLabels=app=a\nTriremeAccept=app=c\n");
         assert_int_equal(send(w->datapath, &flows, size, 0), size);
         world_settle(w);
