@@ -2,6 +2,7 @@
 /* Which live connections a change cuts, and the numbers of peers by which it knows what they were authorized for. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <netinet/tcp.h>
 #include <setjmp.h>
 #include <stdarg.h>
