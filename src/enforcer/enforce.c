@@ -415,6 +415,10 @@ static void labelled(Manager *m, const HelperUnit *info, LoadResult *result) {
 void enforce_loaded(Manager *m, const HelperUnit *info, LoadResult *result, void *userdata) {
         bool off = result->policy && result->policy->mode == UNIT_MODE_OFF;
 
+        if (result->error == -ENOENT && !result->attach) { /* unloaded meanwhile, as transient units are that have ended */
+                enforce_check(m, info->unit);
+                return;
+        }
         if (result->error < 0) {
                 if (result->error != -ECONNRESET)
                         log_error_errno(result->error, "Cannot read the settings of %s", info->unit);

@@ -12,12 +12,15 @@
 #include "policy/policy-eval.h"
 #include "util/log.h"
 
+typedef struct Explain Explain;
+
 typedef struct Who {
+        Explain *explain;
         char *name;           /* "" for labels */
         Unit *unit;           /* a copy, in no table; NULL: not labelled, a stranger */
 } Who;
 
-typedef struct Explain {
+struct Explain {
         Manager *manager;
         sd_bus_message *call;
         Who who[2];           /* client, server */
@@ -25,7 +28,7 @@ typedef struct Explain {
         uint8_t protocol;
         uint16_t port;
         bool failed;          /* the caller got an error */
-} Explain;
+};
 
 static void explain_free(Explain *e) {
         for (size_t i = 0; i < ELEMENTSOF(e->who); i++) {
@@ -161,50 +164,60 @@ static void explain_finish(Explain *e) {
         explain_free(e);
 }
 
-static Who *explain_find(Explain *e, const char *unit) {
-        for (size_t i = 0; i < ELEMENTSOF(e->who); i++)
-                if (!e->who[i].unit && streq(e->who[i].name, unit))
-                        return &e->who[i];
-        return NULL;
-}
-
 static void on_loaded(Manager *m, const HelperUnit *info, LoadResult *result, void *userdata) {
-        Explain *e = userdata;
-        Who *w = explain_find(e, info->unit);
+        Who *w = userdata;
+        Explain *e = w->explain;
         int r = result->error;
 
         e->n_waiting--;
-        if (r >= 0 && w && result->policy && result->policy->mode != UNIT_MODE_OFF)
+        if (r >= 0 && result->policy && result->policy->mode != UNIT_MODE_OFF)
                 r = who_new(w, result->policy->mode == UNIT_MODE_OBSERVE ? UNIT_OBSERVING : UNIT_ENFORCING, REASON_NONE, NULL, result->policy);
-        else if (r >= 0 && w && result->labelled && !result->policy)
+        else if (r >= 0 && result->labelled && !result->policy)
                 r = who_new(w, UNIT_DENIED, result->reason, result->text, NULL);
         if (r < 0)
                 explain_fail(e, r, "Cannot read the settings of %s: %s", info->unit);
         explain_finish(e);
 }
 
-static void on_unit(Link *l, const LinkMessage *msg, int result, void *userdata) {
-        Explain *e = userdata;
-        int r;
+/* A unit that runs, as it is in force. */
+static int who_found(Who *w, const Unit *u) {
+        return who_new(w, u->state, u->reason, u->reason_text, u->policy);
+}
 
-        if (msg && msg->header->type == HELPER_UNIT && msg->len == sizeof(HelperUnit)) {
-                const LoadRequest request = { .info = (const HelperUnit *) msg->header, .done = on_loaded, .userdata = e };
-                Who *w = explain_find(e, ((const HelperUnit *) msg->header)->unit);
+/* PID 1 calls it info->unit, and we do, whatever alias it was asked about by. */
+static void who_take(Who *w, const HelperUnit *info) {
+        const LoadRequest request = { .info = info, .done = on_loaded, .userdata = w };
+        char *name = strdup(info->unit);
+        Explain *e = w->explain;
+        const Unit *u;
+        int r = -ENOMEM;
 
-                if (!w) /* known under another name: the answer is about its own */
-                        return;
-                r = load_start(e->manager, &request);
-                if (r < 0)
-                        explain_fail(e, r, "Cannot read the settings of %s: %s", w->name);
-                else
+        if (name) {
+                free(w->name);
+                w->name = name;
+                u = units_find(&e->manager->units, name);
+                r = u ? who_found(w, u) : load_start(e->manager, &request);
+                if (r >= 0 && !u)
                         e->n_waiting++;
+        }
+        if (r < 0)
+                explain_fail(e, r, "Cannot read the settings of %s: %s", w->name);
+}
+
+static void on_unit(Link *l, const LinkMessage *msg, int result, void *userdata) {
+        Who *w = userdata;
+        Explain *e = w->explain;
+
+        if (msg) {
+                if (msg->header->type == HELPER_UNIT && msg->len == sizeof(HelperUnit) && !w->unit)
+                        who_take(w, (const HelperUnit *) msg->header);
                 return;
         }
-        if (msg)
-                return;
         e->n_waiting--;
-        if (result < 0)
-                explain_fail(e, result, "One of the two is no unit of this host%s (labels are written key=value): %s", "");
+        if (result == -ENOENT)
+                explain_fail(e, result, "%s is no unit of this host (labels are written KEY=VALUE)", w->name);
+        else if (result < 0)
+                explain_fail(e, result, "Cannot ask about %s: %s", w->name);
         explain_finish(e);
 }
 
@@ -242,8 +255,8 @@ static int who_start(Explain *e, Who *w, const char *text, const char **ret_faul
         }
         u = units_find(&e->manager->units, w->name);
         if (u)
-                return who_new(w, u->state, u->reason, u->reason_text, u->policy);
-        r = helper_request(e->manager, HELPER_GET_UNIT, w->name, 0, on_unit, e);
+                return who_found(w, u);
+        r = helper_request(e->manager, HELPER_GET_UNIT, w->name, 0, on_unit, w);
         if (r >= 0)
                 e->n_waiting++;
         return r;
@@ -264,6 +277,7 @@ int explain_start(Manager *m, sd_bus_message *call, const char *from, const char
                 return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "\"%s\" is no port; write 80/tcp", port);
         }
         for (size_t i = 0; r >= 0 && i < ELEMENTSOF(texts); i++) {
+                e->who[i].explain = e;
                 r = who_start(e, &e->who[i], texts[i], &fault);
                 if (r < 0) {
                         explain_fail(e, r, "%s", fault);

@@ -228,6 +228,20 @@ static void a_unit_whose_settings_could_not_be_read_is_looked_at_again(void **st
         assert_int_equal(world_asked(w, HELPER_ENFORCE_UNIT, 0)->unit.cgroup_id, 77);
 }
 
+static void a_unit_that_is_unloaded_before_it_was_read_is_no_reason_to_list_all_again(void **state) {
+        HelperUnit started = make_unit("run-1.service", 78, HELPER_ACTIVE, 0);
+        World *w = *state;
+
+        world_start(w, WORLD_PSK);
+        w->results[HELPER_OPEN_UNIT_FILES] = -ENOENT;
+        world_forget(w);
+        helper_event(w, HELPER_UNIT, &started);
+        world_settle(w);
+        world_wait(w, 1200); /* longer than it takes until all units are listed again */
+        assert_non_null(world_asked(w, HELPER_OPEN_UNIT_FILES, 0));
+        assert_null(world_asked(w, HELPER_LIST_UNITS, 0));
+}
+
 static void lists_of_units_that_overlap_end_no_unit(void **state) {
         World *w = *state;
         HelperMessage q;
@@ -555,6 +569,7 @@ int main(void) {
                 TEST(a_unit_that_cannot_be_enforced_does_not_start),
                 TEST(a_unit_found_running_is_closed_then_enforced_and_its_strangers_are_cut),
                 TEST(a_unit_whose_settings_could_not_be_read_is_looked_at_again),
+                TEST(a_unit_that_is_unloaded_before_it_was_read_is_no_reason_to_list_all_again),
                 TEST(lists_of_units_that_overlap_end_no_unit),
                 TEST(lists_of_plug_ins_that_overlap_run_none_twice),
                 TEST(an_attached_unit_keeps_its_index_over_a_restart_of_the_enforcer),
