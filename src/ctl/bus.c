@@ -47,6 +47,18 @@ int ctl_bus_call(sd_bus *bus, const char *what, const char *method, sd_bus_messa
         return r < 0 ? ctl_bus_error(r, &error, what) : 0;
 }
 
+void ctl_bus_real_name(sd_bus *bus, char **unit) {
+        _cleanup_free_ char *path = NULL, *id = NULL;
+        int r = sd_bus_path_encode("/org/freedesktop/systemd1/unit", *unit, &path);
+
+        if (r >= 0)
+                r = sd_bus_get_property_string(bus, "org.freedesktop.systemd1", path, "org.freedesktop.systemd1.Unit", "Id", NULL, &id);
+        if (r < 0 || !*id)
+                return;
+        free(*unit);
+        *unit = TAKE_PTR(id);
+}
+
 int ctl_bus_get_unit(sd_bus *bus, const char *unit, char **ret_path) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         const char *path;

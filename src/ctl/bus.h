@@ -23,6 +23,8 @@ _must_use_ int ctl_bus_call(sd_bus *bus, const char *what, const char *method, s
 /* Says what went wrong. Returns r. */
 int ctl_bus_error(int r, const sd_bus_error *e, const char *what);
 
+/* The name that PID 1 calls it by, in place of an alias (sshd.service); as it is, if PID 1 knows none of this name. */
+void ctl_bus_real_name(sd_bus *bus, char **unit);
 /* The object of a unit. */
 _must_use_ int ctl_bus_get_unit(sd_bus *bus, const char *unit, char **ret_path);
 /* One string that is JSON: Describe() of the manager (path TRIREME_PATH) or of a unit. */

@@ -26,6 +26,7 @@ typedef struct Options {
         const char *host, *machine;
         JsonMode json;
         bool no_pager, no_legend, no_ask_password;
+        bool colors;
         /* of single verbs */
         CtlList labels, rules;          /* run, ping; policy eval */
         const char *from, *to, *port;   /* explain; port: policy eval too */

@@ -12,6 +12,7 @@
 
 #include "ctl/ctl.h"
 #include "ctl/names.h"
+#include "ctl/output.h"
 #include "util/clock.h"
 #include "util/log.h"
 #include "util/macro.h"
@@ -201,6 +202,7 @@ static int parse_options(Options *o, int argc, char **argv, bool posix) {
 
 static int run_verb(Options *o, int argc, char **argv) {
         const Verb *verb = NULL;
+        char *name;
         int r;
 
         for (size_t i = 0; i < ELEMENTSOF(verbs); i++)
@@ -210,12 +212,16 @@ static int run_verb(Options *o, int argc, char **argv) {
                 log_error("Unknown verb \"%s\". Try --help.", argv[0]);
                 return CTL_FAILED;
         }
+        name = argv[0];
+        argv[0] = program_invocation_short_name; /* for what getopt says */
         r = parse_options(o, argc, argv, verb->fn == verb_run); /* what follows COMMAND is COMMAND's */
+        argv[0] = name;
         if (r != 0)
                 return r < 0 ? CTL_FAILED : CTL_OK;
         argc -= optind;
         if (argc < verb->min_args || (verb->max_args >= 0 && argc > verb->max_args)) {
-                log_error("Too %s arguments. Usage: %s", argc < verb->min_args ? "few" : "many", verb->synopsis);
+                log_error("Too %s arguments. Usage: %s %.*s", argc < verb->min_args ? "few" : "many", program_invocation_short_name,
+                          (int) (strstr(verb->synopsis, "  ") - verb->synopsis), verb->synopsis);
                 return CTL_FAILED;
         }
         argv += optind - 1;
@@ -250,6 +256,7 @@ int main(int argc, char **argv) {
         int r;
 
         (void) setlocale(LC_ALL, "");
+        o.colors = colors_wanted();
         log_setup("triremectl");
         if (open_standard_streams() < 0)
                 return CTL_FAILED;

@@ -23,6 +23,37 @@ int print_json(const Options *o, const json_t *v) {
         return 0;
 }
 
+bool colors_wanted(void) {
+        const char *wanted = getenv("SYSTEMD_COLORS"), *none = getenv("NO_COLOR"), *term = getenv("TERM");
+
+        if (wanted && *wanted)
+                return !streq(wanted, "0") && !streq(wanted, "no") && !streq(wanted, "false") && !streq(wanted, "off");
+        return isatty(STDOUT_FILENO) && !(none && *none) && term && *term && !streq(term, "dumb");
+}
+
+/* NULL: none. */
+static const char *word_color(const char *word) {
+        static const char *const words[][2] = {
+                { "denied", "red" }, { "DENIED", "red" }, { "reject", "red" }, { "fail", "red" },
+                { "observing", "yellow" }, { "would-reject", "yellow" }, { "warn", "yellow" },
+                { "enforcing", "green" }, { "allowed", "green" }, { "ok", "green" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(words); i++)
+                if (streq(word, words[i][0]))
+                        return words[i][1];
+        return NULL;
+}
+
+void print_word(const Options *o, const char *word, int width) {
+        const char *color = o->colors ? word_color(word) : NULL;
+
+        if (color)
+                printf("\x1b[%sm%-*s\x1b[0m", streq(color, "red") ? "31" : streq(color, "yellow") ? "33" : "32", width, word);
+        else
+                printf("%-*s", width, word);
+}
+
 void print_text(const char *s) {
         _cleanup_free_ char *escaped = s && *s ? text_printable(s) : NULL;
 
@@ -72,7 +103,15 @@ void print_field(const char *name, const json_t *v) {
         }
 }
 
-static int table_fill(struct libscols_table *t, const json_t *rows, const Column *columns, size_t n_columns) {
+static int line_fill(const Options *o, struct libscols_line *line, size_t column, const char *text) {
+        const char *color = o->colors ? word_color(text) : NULL;
+
+        if (scols_line_set_data(line, column, text) < 0)
+                return -ENOMEM;
+        return color && scols_cell_set_color(scols_line_get_cell(line, column), color) < 0 ? -ENOMEM : 0;
+}
+
+static int table_fill(const Options *o, struct libscols_table *t, const json_t *rows, const Column *columns, size_t n_columns) {
         json_t *row;
         size_t i;
 
@@ -85,7 +124,7 @@ static int table_fill(struct libscols_table *t, const json_t *rows, const Column
                         json_t *v = json_object_get(row, columns[j].key);
                         _cleanup_free_ char *s = v ? json_to_text(v) : NULL;
 
-                        if (scols_line_set_data(line, j, s && *s ? s : "-") < 0)
+                        if (line_fill(o, line, j, s && *s ? s : "-") < 0)
                                 return -ENOMEM;
                 }
         }
@@ -103,10 +142,11 @@ int print_table(const Options *o, const json_t *rows, const Column *columns, siz
                         r = -ENOMEM;
         }
         if (r == 0)
-                r = table_fill(t, rows, columns, n_columns);
+                r = table_fill(o, t, rows, columns, n_columns);
         if (r < 0)
                 return log_error_errno(r, "Cannot print");
         (void) scols_table_enable_noheadings(t, o->no_legend);
+        (void) scols_table_enable_colors(t, o->colors);
         if (json_array_size(rows) > 0 && scols_print_table(t) < 0)
                 return log_error_errno(-EIO, "Cannot print");
         if (!o->no_legend)

@@ -14,6 +14,11 @@ int print_json(const Options *o, const json_t *v); /* JSON_OFF is taken for JSON
 
 /* Escaped text to stdout; NULL or "" prints "-". */
 void print_text(const char *s);
+
+/* Is stdout a terminal that shows colours, and nobody against it ($SYSTEMD_COLORS, $NO_COLOR)? To be asked before there is a pager. */
+bool colors_wanted(void);
+/* A word that says how good something is, in its colour: "allowed", "denied", "fail"; others as they are. width: padded to, as printf's "%-*s". */
+void print_word(const Options *o, const char *word, int width);
 /* "%*s: value", right-aligned like systemctl status; an array's items on lines of their own. Nothing for null, "" or an empty array. */
 void print_field(const char *name, const json_t *v);
 /* As one line: an array's items joined by spaces. Newly allocated, escaped. */

@@ -127,6 +127,8 @@ class Ctl(unittest.TestCase):
         flows = json.loads(self.ctl("flows", "--json=short", "--denied", "--lines=3"))
         self.assertEqual([f["verdict"] for f in flows], ["reject"] * 3)
         self.assertEqual((flows[0]["port"], flows[0]["peer_labels"], flows[0]["claimed"]), (80, ["app=e\x1b[31mvil"], True))
+        self.assertIn("no-rule: No rule accepts this peer", self.ctl("flows", "--denied"))
+        self.assertNotIn("No rule accepts", self.ctl("flows", "--denied", "--no-legend") + self.ctl("flows"))
         self.ctl("flows", "-n", "0", status=1)
 
     def test_flows_are_followed_without_gap_or_repetition(self):
@@ -249,6 +251,36 @@ class Ctl(unittest.TestCase):
                      ("label", "nginx", "@sys:unit=x"), ("label", "a/b", "a=b"), ("-H", "h", "label", "nginx", "a=b"), ("run", "true")):
             self.ctl(*args, status=1)
             self.assertNotEqual(self.err, "")
+
+    def test_faults_of_a_command_line_name_the_program_and_how_it_is_meant(self):
+        self.ctl("show", status=1)
+        self.assertEqual(self.err, "triremectl: Too few arguments. Usage: triremectl show UNIT\n")
+        self.ctl("list", "--jsn", status=1)
+        self.assertEqual(self.err, "triremectl: unrecognized option '--jsn'\n")
+
+    def test_colours_are_for_terminals_or_who_asks_for_them(self):
+        self.assertNotIn("\x1b", self.ctl("list"))
+        wanted = {**self.env, "SYSTEMD_COLORS": "1"}
+        out = subprocess.run([TRIREMECTL, "list"], env=wanted, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=20, check=True).stdout.decode()
+        self.assertRegex(out, "\x1b\\[[0-9;]*31mdenied")
+        self.assertNotIn("\x1b", subprocess.run([TRIREMECTL, "list", "--json=short"], env=wanted, stdout=subprocess.PIPE, timeout=20, check=True).stdout.decode())
+        for more, colours in (({"TERM": "xterm"}, True), ({"TERM": "dumb"}, False), ({"TERM": "xterm", "NO_COLOR": "1"}, False), ({"TERM": "xterm", "SYSTEMD_COLORS": "0"}, False)):
+            pid, fd = pty.fork()
+            if pid == 0:
+                os.execve(TRIREMECTL, [TRIREMECTL, "--no-pager", "explain", "--from=curl", "--to=nginx"], {**self.env, **more})
+            out = b""
+            while select.select([fd], [], [], 10)[0]:
+                try:
+                    out += os.read(fd, 4096)
+                except OSError:
+                    break
+            os.close(fd)
+            os.waitpid(pid, 0)
+            self.assertEqual(b"\x1b[31mDENIED" in out, colours, (more, out))
+
+    def test_that_nothing_is_enforced_is_said_beside_the_states(self):
+        self.ctl("list")
+        self.assertIn("disarmed", self.err)
 
     def test_output_that_cannot_be_written_is_a_failure(self):
         for args in (("list",), ("status",), ("flows",), ("list", "--json=short"), ("--help",)):

@@ -31,8 +31,10 @@ static int audit_named(sd_bus *bus, char **names, json_t *audits) {
                 _cleanup_free_ char *unit = NULL, *path = NULL;
 
                 r = unit_name_mangle(*names, &unit);
-                if (r >= 0)
+                if (r >= 0) {
+                        ctl_bus_real_name(bus, &unit);
                         r = ctl_bus_get_unit(bus, unit, &path); /* only labelled ones are in a cage */
+                }
                 if (r >= 0)
                         r = audit_add(bus, unit, audits);
         }

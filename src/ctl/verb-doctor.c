@@ -238,7 +238,8 @@ static int report(const Options *o, json_t *array, const char *name, CheckResult
 
         if (o->json != JSON_OFF)
                 return json_array_append_new(array, json_pack("{s:s s:s s:s}", "check", name, "result", words[result], "text", text));
-        printf("%-4s %-13s ", words[result], name);
+        print_word(o, words[result], 4);
+        printf(" %-13s ", name);
         print_text(text);
         printf("\n");
         return fflush(stdout);

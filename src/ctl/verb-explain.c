@@ -53,10 +53,11 @@ static void print_side(const char *title, json_t *side) {
                 print_lines("              ", text);
 }
 
-static void print_explanation(json_t *v, bool allowed) {
+static void print_explanation(const Options *o, json_t *v, bool allowed) {
         const char *text = json_string_value(json_object_get(v, "text"));
 
-        printf("%s: ", allowed ? "allowed" : "DENIED");
+        print_word(o, allowed ? "allowed" : "DENIED", 0);
+        printf(": ");
         print_text(json_string_value(json_object_get(v, "reason")));
         printf("\n");
         if (text)
@@ -100,7 +101,7 @@ int verb_explain(const Options *o, int argc, char **argv) {
                 return CTL_FAILED;
         }
         if (o->json == JSON_OFF)
-                print_explanation(v, allowed);
+                print_explanation(o, v, allowed);
         else if (print_json(o, v) < 0)
                 return CTL_FAILED;
         return allowed ? CTL_OK : CTL_DENIED;

@@ -12,6 +12,7 @@
 #include "ctl/agent.h"
 #include "ctl/bus.h"
 #include "ctl/output.h"
+#include "policy/reason.h"
 #include "util/clock.h"
 #include "util/log.h"
 
@@ -31,7 +32,7 @@ static void print_endpoint(json_t *flow, const char *address_key, const char *po
 }
 
 /* TIME VERDICT LOCAL accepts|connects to SOURCE -> DESTINATION/PROTOCOL peer UNIT (LABELS): REASON (RULE) */
-static void print_flow(json_t *flow) {
+static void print_flow(const Options *o, json_t *flow) {
         uint64_t usec = (uint64_t) json_integer_value(json_object_get(flow, "time"));
         time_t sec = (time_t) (usec / USEC_PER_SEC);
         _cleanup_free_ char *labels = NULL;
@@ -41,7 +42,9 @@ static void print_flow(json_t *flow) {
 
         if (localtime_r(&sec, &tm))
                 (void) strftime(when, sizeof(when), "%b %d %H:%M:%S", &tm);
-        printf("%s.%03u %-12s ", when, (unsigned) (usec % USEC_PER_SEC / USEC_PER_MSEC), json_text(flow, "verdict"));
+        printf("%s.%03u ", when, (unsigned) (usec % USEC_PER_SEC / USEC_PER_MSEC));
+        print_word(o, json_text(flow, "verdict"), 12);
+        printf(" ");
         print_text(json_text(flow, "local_unit"));
         printf(" %s ", json_text(flow, "direction"));
         print_endpoint(flow, "source", "source_port");
@@ -75,11 +78,29 @@ static int print_newer(const Options *o, json_t *flows, uint64_t *serial) {
                         continue;
                 *serial = serial_of(flow);
                 if (o->json == JSON_OFF)
-                        print_flow(flow);
+                        print_flow(o, flow);
                 else if (print_json(o, flow) < 0)
                         return -EIO;
         }
         return fflush(stdout) == 0 ? 0 : log_error_errno(errno, "Cannot write");
+}
+
+/* What each reason means for which anything was denied, or would have been. */
+static void print_reasons(json_t *flows) {
+        bool said[_REASON_MAX] = {};
+        json_t *flow;
+        size_t i;
+
+        json_array_foreach(flows, i, flow) {
+                int reason = reason_from_string(json_text(flow, "reason"));
+
+                if (reason < 0 || said[reason] || streq(json_text(flow, "verdict"), "accept"))
+                        continue;
+                said[reason] = true;
+                printf("\n%s: %s", reason_to_string((Reason) reason), reason_explain((Reason) reason));
+        }
+        if (memchr(said, true, sizeof(said)))
+                printf("\n");
 }
 
 static int follow(const Options *o, sd_bus *bus) {
@@ -118,7 +139,9 @@ int verb_flows(const Options *o, int argc, char **argv) {
                 return print_json(o, flows) < 0 ? CTL_FAILED : CTL_OK;
         pager = pager_open(o);
         json_array_foreach(flows, i, flow)
-                print_flow(flow);
+                print_flow(o, flow);
+        if (!o->no_legend)
+                print_reasons(flows);
         if (!o->no_legend)
                 printf("%s%zu connections listed.\n", json_array_size(flows) > 0 ? "\n" : "", json_array_size(flows));
         return CTL_OK;

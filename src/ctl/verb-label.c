@@ -85,6 +85,10 @@ int label_write(const char *base, const char *unit, const char *text) {
         return 0;
 }
 
+static bool is_not_there(const sd_bus_error *e) {
+        return sd_bus_error_has_name(e, SD_BUS_ERROR_SERVICE_UNKNOWN) || sd_bus_error_has_name(e, SD_BUS_ERROR_NAME_HAS_NO_OWNER);
+}
+
 /* PID 1 has read them when its reload returns, the enforcer a moment later. It is not started for this: where it does not run, no labelled unit does, or all are closed. */
 static int wait_until_in_force(sd_bus *bus) {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
@@ -95,7 +99,7 @@ static int wait_until_in_force(sd_bus *bus) {
                 r = sd_bus_message_set_auto_start(m, false);
         if (r >= 0)
                 r = sd_bus_call(bus, m, 0, &error, NULL);
-        if (sd_bus_error_has_name(&error, SD_BUS_ERROR_SERVICE_UNKNOWN) || sd_bus_error_has_name(&error, SD_BUS_ERROR_NAME_HAS_NO_OWNER))
+        if (is_not_there(&error))
                 return 0;
         return r < 0 ? ctl_bus_error(r, &error, "wait until the labels, which are written, are in force") : 0;
 }
@@ -122,6 +126,42 @@ static void tell_if_missing(sd_bus *bus, const char *unit) {
                 log_warning("There is no %s yet.", unit);
 }
 
+static bool is_active(sd_bus *bus, const char *unit) {
+        _cleanup_free_ char *path = NULL, *state = NULL;
+
+        return sd_bus_path_encode("/org/freedesktop/systemd1/unit", unit, &path) >= 0 &&
+               sd_bus_get_property_string(bus, "org.freedesktop.systemd1", path, "org.freedesktop.systemd1.Unit", "ActiveState", NULL, &state) >= 0 && streq(state, "active");
+}
+
+/* Of a unit that runs: is it protected now, or turned away from everything? Of one that does not, its start will tell. */
+static void tell_what_holds(sd_bus *bus, const char *name) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *reply = NULL;
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        _cleanup_free_ char *unit = strdup(name), *state = NULL, *reason = NULL;
+        const char *path;
+        int r = unit ? 0 : -ENOMEM;
+
+        if (r >= 0) {
+                ctl_bus_real_name(bus, &unit);
+                r = sd_bus_message_new_method_call(bus, &m, TRIREME_NAME, TRIREME_PATH, TRIREME_MANAGER, "GetUnit");
+        }
+        if (r >= 0)
+                r = sd_bus_message_set_auto_start(m, false);
+        if (r >= 0)
+                r = sd_bus_message_append(m, "s", unit);
+        if (r < 0)
+                return;
+        r = sd_bus_call(bus, m, 0, &error, &reply);
+        if (r < 0 && is_not_there(&error) && is_active(bus, unit))
+                log_notice("%s runs as before: Trireme does not run yet, and labels hold from the unit's next start on.", unit);
+        if (r < 0 || sd_bus_message_read(reply, "o", &path) < 0 ||
+            sd_bus_get_property_string(bus, TRIREME_NAME, path, TRIREME_UNIT, "State", NULL, &state) < 0 ||
+            sd_bus_get_property_string(bus, TRIREME_NAME, path, TRIREME_UNIT, "Reason", NULL, &reason) < 0)
+                return;
+        if (streq(state, "denied"))
+                log_warning("%s is denied everything: %s", unit, reason);
+}
+
 /* The timer first: from then on nothing can lock out whoever types this for longer. */
 static int label_try(const Options *o, sd_bus *bus, const char *unit, const char *text) {
         if (label_start_trial(bus, unit, o->confirm_usec) < 0)
@@ -134,6 +174,7 @@ static int label_try(const Options *o, sd_bus *bus, const char *unit, const char
         if (label_reload(bus) < 0)
                 return CTL_FAILED;
         tell_if_missing(bus, unit);
+        tell_what_holds(bus, unit);
         return CTL_OK;
 }
 
@@ -163,5 +204,6 @@ int verb_label(const Options *o, int argc, char **argv) {
         if (label_write(o->runtime ? LABEL_RUNTIME : LABEL_ETC, unit, text) < 0 || label_reload(bus) < 0)
                 return CTL_FAILED;
         tell_if_missing(bus, unit);
+        tell_what_holds(bus, unit);
         return CTL_OK;
 }

@@ -128,8 +128,10 @@ int verb_suggest(const Options *o, int argc, char **argv) {
 
         if (r >= 0)
                 r = ctl_bus_open(o, &bus);
-        if (r >= 0)
-                r = ctl_bus_get_unit(bus, name, &path);
+        if (r < 0)
+                return CTL_FAILED;
+        ctl_bus_real_name(bus, &name);
+        r = ctl_bus_get_unit(bus, name, &path);
         if (r >= 0)
                 r = ctl_bus_describe(bus, path, TRIREME_UNIT, &unit);
         if (r >= 0)

@@ -3,6 +3,7 @@
 /* list, status, show: what is enforced now. */
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -11,7 +12,16 @@
 #include "ctl/bus.h"
 #include "ctl/names.h"
 #include "ctl/output.h"
+#include "util/clock.h"
 #include "util/log.h"
+
+/* The states of units are what holds when it is armed. */
+static void warn_if_disarmed(sd_bus *bus) {
+        int armed;
+
+        if (sd_bus_get_property_trivial(bus, TRIREME_NAME, TRIREME_PATH, TRIREME_MANAGER, "Armed", NULL, 'b', &armed) >= 0 && !armed)
+                log_warning("Trireme is disarmed: everything passes until triremectl arm.");
+}
 
 int verb_list(const Options *o, int argc, char **argv) {
         static const Column columns[] = {
@@ -30,6 +40,7 @@ int verb_list(const Options *o, int argc, char **argv) {
                 return CTL_FAILED;
         if (o->json != JSON_OFF)
                 return print_json(o, units) < 0 ? CTL_FAILED : CTL_OK;
+        warn_if_disarmed(bus);
         pager = pager_open(o);
         return print_table(o, units, columns, ELEMENTSOF(columns), "units") < 0 ? CTL_FAILED : CTL_OK;
 }
@@ -51,16 +62,27 @@ static void print_faults(const char *name, const char *faults) {
         }
 }
 
-static void print_host(json_t *p) {
+static void print_disarmed(const Options *o, json_t *until) {
+        const usec_t now = clock_boottime_usec(), end = (usec_t) json_integer_value(until);
+
+        if (json_is_null(until))
+                print_sentence("Armed", "NO: everything passes until triremectl arm");
+        else if (o->host || o->machine || end <= now) /* another host's clock */
+                print_sentence("Armed", "NO: everything passes for a time, or until triremectl arm");
+        else
+                printf("%12s: NO: everything passes for %" PRIu64 " seconds more, or until triremectl arm\n", "Armed", (end - now + USEC_PER_SEC - 1) / USEC_PER_SEC);
+}
+
+static void print_host(const Options *o, json_t *p) {
         const char *key_mode = json_string_value(json_object_get(p, "KeyMode")), *failure_mode = json_string_value(json_object_get(p, "FailureMode"));
-        json_t *connected = json_object_get(p, "Connected"), *until = json_object_get(p, "DisarmedUntil"), *v;
+        json_t *connected = json_object_get(p, "Connected"), *v;
         const char *name;
 
         print_field("Version", json_object_get(p, "Version"));
         if (json_is_true(json_object_get(p, "Armed")))
                 print_sentence("Armed", "yes");
         else
-                print_sentence("Armed", json_is_null(until) ? "NO: everything passes until triremectl arm" : "NO: everything passes for a time, or until triremectl arm");
+                print_disarmed(o, json_object_get(p, "DisarmedUntil"));
         if (failure_mode && streq(failure_mode, "open"))
                 print_sentence("FailureMode", "OPEN: without an enforcer everything passes");
         if (!key_mode || streq(key_mode, "none"))
@@ -96,7 +118,7 @@ static int status_host(const Options *o, sd_bus *bus) {
         if (r < 0)
                 return r;
         pager = pager_open(o);
-        print_host(state);
+        print_host(o, state);
         return print_table(o, units, columns, ELEMENTSOF(columns), "units");
 }
 
@@ -138,8 +160,10 @@ static int read_unit(const Options *o, sd_bus *bus, const char *name, json_t **r
         _cleanup_free_ char *unit = NULL, *path = NULL;
         int r = unit_name_mangle(name, &unit);
 
-        if (r >= 0)
-                r = ctl_bus_get_unit(bus, unit, &path);
+        if (r < 0)
+                return r;
+        ctl_bus_real_name(bus, &unit);
+        r = ctl_bus_get_unit(bus, unit, &path);
         if (r < 0)
                 return r;
         return o->json != JSON_OFF ? ctl_bus_describe(bus, path, TRIREME_UNIT, ret) : ctl_bus_get_properties(bus, path, TRIREME_UNIT, ret);

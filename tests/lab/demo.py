@@ -91,7 +91,7 @@ def records(stage, alpha, gamma):
     talk("6. Who was turned away, and why, stands where an administrator looks; the same answer can be had beforehand.")
     alpha.wait("journalctl -b -u nginx | grep -qF " + gamma.v4)
     stage.works(alpha, "journalctl -b -u nginx --no-pager -o cat | grep -F %s | tail -n 1" % gamma.v4, "the stranger is named", gamma.v4)
-    stage.works(alpha, "triremectl flows --no-pager | tail -n 6", "recent connections, with verdict and reason", "reject", "accept")
+    stage.works(alpha, "triremectl flows --no-pager --no-legend | tail -n 6", "recent connections, with verdict and reason", "reject", "accept")
     stage.works(alpha, "triremectl explain --from=app=web --to=nginx.service --port=80/tcp", "may be")
     stage.fails(alpha, "triremectl explain --from=app=other --to=nginx.service --port=80/tcp", "may not be, exit status 3", (3,))
 
