@@ -4,13 +4,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <sys/socket.h>
 
-#include <systemd/sd-daemon.h>
-
 #include "util/fd.h"
+#include "util/listen.h"
 #include "util/log.h"
 
 #define STAY_MSEC 30000
@@ -36,11 +34,9 @@ static int run(void) {
         struct pollfd p = { .events = POLLIN };
         int r;
 
-        if (sd_listen_fds(true) != 1)
-                return log_error_errno(-ENOTSOCK, "Need one socket from PID 1");
-        connection = accept4(SD_LISTEN_FDS_START, NULL, NULL, SOCK_CLOEXEC);
+        connection = listen_accept();
         if (connection < 0)
-                return log_error_errno(errno, "Cannot accept a connection");
+                return log_error_errno(connection, "Need one socket from PID 1, and a connection");
         if (path) { /* not set where there is no credential at all */
                 directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
                 if (directory < 0)

@@ -7,15 +7,13 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include <systemd/sd-daemon.h>
-
 #include "datapath/datapath.h"
 #include "datapath/sandbox.h"
 #include "util/fd.h"
+#include "util/listen.h"
 #include "util/log.h"
 
 #define ENFORCER_USER "trireme"
-#define QUEUE_NAME "queue-" /* and its number */
 
 static const char *arg_control;
 static const char *arg_user = ENFORCER_USER;
@@ -55,33 +53,34 @@ static int parse_arguments(int argc, char **argv) {
         return optind == argc ? 1 : log_error_errno(EINVAL, "No arguments are expected");
 }
 
-/* The number of the queue's socket that has this name in the store; QUEUE_SOCKETS: none has. */
-static size_t queue_number(const char *name) {
-        const char *digit = startswith(name, QUEUE_NAME);
+static const char *const queue_names[QUEUE_SOCKETS] = { "queue-0", "queue-1", "queue-2", "queue-3" }; /* in the store */
 
-        return digit && digit[0] >= '0' && digit[0] < '0' + (int) QUEUE_SOCKETS && digit[1] == '\0' ? (size_t) (digit[0] - '0') : QUEUE_SOCKETS;
+/* The number of the queue whose socket the i-th descriptor is; QUEUE_SOCKETS: it is none's. */
+static size_t queue_number(int i) {
+        size_t queue = 0;
+
+        while (queue < QUEUE_SOCKETS && !listen_fd_has_name(i, queue_names[queue]))
+                queue++;
+        return queue;
 }
 
 /* The control listener of the socket unit and the queues that a former process left in the store, by name. */
 static int take_descriptors(Datapath *d, int *ret_queues) {
-        char **names = NULL;
-        int n = sd_listen_fds_with_names(1, &names);
+        int n = listen_fds();
 
         if (n < 0)
                 return log_error_errno(n, "Cannot get the descriptors of the service manager");
         for (int i = 0; i < n; i++) {
-                size_t queue = queue_number(names[i]);
-                int fd = SD_LISTEN_FDS_START + i;
+                size_t queue = queue_number(i);
+                int fd = LISTEN_FDS_START + i;
 
-                if (streq(names[i], "control") && d->control.listen_fd < 0)
+                if (listen_fd_has_name(i, "control") && d->control.listen_fd < 0)
                         d->control.listen_fd = fd;
                 else if (queue < QUEUE_SOCKETS && ret_queues[queue] < 0)
                         ret_queues[queue] = fd;
                 else
                         close(fd);
-                free(names[i]);
         }
-        free(names);
         return 0;
 }
 
@@ -98,16 +97,14 @@ static int open_control(Datapath *d) {
         return 0;
 }
 
-/* The queues go into the service manager's store: packets that come while no process is there wait in them. FDPOLL=0, because PID 1 closes stored
- * sockets that show an error, and these show an overrun so. */
-static int open_queue(Queue *q, size_t number, int inherited) {
-        char state[64];
+/* The queues go into the service manager's store: packets that come while no process is there wait in them. */
+static int open_queue(Datapath *d, size_t number, int inherited) {
+        Queue *q = &d->queues[number];
         int r = queue_open(q, number, inherited);
 
         if (r < 0 || inherited >= 0)
                 return r;
-        (void) snprintf(state, sizeof(state), "FDSTORE=1\nFDNAME=" QUEUE_NAME "%zu\nFDPOLL=0", number);
-        r = sd_pid_notify_with_fds(0, 0, state, &q->fd, 1);
+        r = notify_store(&d->notify, queue_names[number], q->fd);
         return r < 0 ? log_error_errno(r, "Cannot store a queue's socket") : 0;
 }
 
@@ -122,7 +119,7 @@ static int prepare(Datapath *d) {
         if (r >= 0)
                 r = notify_open(&d->notify);
         for (size_t i = 0; r >= 0 && i < QUEUE_SOCKETS; i++)
-                r = open_queue(&d->queues[i], i, inherited[i]);
+                r = open_queue(d, i, inherited[i]);
         if (r >= 0)
                 r = queue_batch_init(&d->own_batch);
         return r < 0 ? r : verdicts_init(&d->own_verdicts, d->queues);

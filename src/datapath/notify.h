@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* sd_notify(3) over a socket opened beforehand: the sandbox allows no new one, and sd_notify() opens one each time. */
+/* The protocol of sd_notify(3) over a socket opened beforehand: the sandbox allows no new one, and sd_notify() opens one each time. */
 
 #include "util/clock.h"
 #include "util/macro.h"
@@ -16,3 +16,5 @@ typedef struct Notify {
 _must_use_ int notify_open(Notify *n); /* from $NOTIFY_SOCKET and $WATCHDOG_USEC */
 void notify_close(Notify *n);
 void notify_send(const Notify *n, const char *state);
+/* Leaves a copy of fd with the service manager, for the next process, under this name; nothing is done where nobody wants to know. */
+_must_use_ int notify_store(const Notify *n, const char *name, int fd);

@@ -2,26 +2,21 @@
 /* trireme-inspect: reads the files of others for the enforcer (hashes, ELF), so that a bug in such a reader finds no key, no bus and no right. PID 1 hands over the
  * listening socket (trireme-inspect.socket); one process serves one connection and ends with it. */
 #include <errno.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <sys/socket.h>
 
-#include <systemd/sd-daemon.h>
-
 #include "inspect/serve.h"
 #include "util/fd.h"
+#include "util/listen.h"
 #include "util/log.h"
 
 static int run(void) {
         _cleanup_close_ int fd = -1;
         int r;
 
-        if (sd_listen_fds(true) != 1)
-                return log_error_errno(-ENOTSOCK, "Need one socket from PID 1");
-        fd = accept4(SD_LISTEN_FDS_START, NULL, NULL, SOCK_CLOEXEC);
+        fd = listen_accept();
         if (fd < 0)
-                return log_error_errno(errno, "Cannot accept a connection");
-        close(SD_LISTEN_FDS_START);
+                return log_error_errno(fd, "Need one socket from PID 1, and a connection");
         r = inspect_sandbox_enter();
         if (r < 0)
                 return log_error_errno(r, "Cannot enter the sandbox");
