@@ -155,6 +155,8 @@ static void room_push(Room *room, Peer *peer) {
 
 static void peer_destroy(Peer *peer) {
         tag_set_done(&peer->tags);
+        free(peer->unit_text);
+        free(peer->labels_text);
         crypto_wipe(&peer->keys, sizeof(peer->keys));
         free(peer);
 }

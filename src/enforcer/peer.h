@@ -41,6 +41,7 @@ typedef struct Peer {
         bool has_keys;
         uint8_t keys_own[32];           /* own_key_name() of ours that keys were derived with */
         PairKeys keys;
+        char *unit_text, *labels_text;  /* for records: made with the first one; NULL before */
 } Peer;
 
 typedef struct Peers Peers;

@@ -116,43 +116,49 @@ static const char *peer_unit_tag(const TagSet *tags) {
         return n > 0 ? t->value : "";
 }
 
-/* Name and labels of a local unit, also of one that has ended meanwhile. Both newly allocated. */
-static int describe_local(const Manager *m, uint32_t index, char **ret_name, char **ret_labels) {
+/* Name of a local unit, also of one that has ended meanwhile. Newly allocated. */
+static char *name_local(const Manager *m, uint32_t index) {
         const Unit *u = units_find_index(&m->units, index);
         const FormerUnit *former = u ? NULL : units_find_former(&m->units, index);
 
-        *ret_name = strdup(u ? u->name : former ? former->name : "");
-        *ret_labels = u && u->policy ? tag_set_format(&u->policy->labels) : strdup(former ? former->labels : "");
-        return *ret_name && *ret_labels ? 0 : -ENOMEM;
+        return strdup(u ? u->name : former ? former->name : "");
 }
 
-static int describe_remote(const Peer *peer, char **ret_unit, char **ret_labels) {
+static char *labels_local(const Manager *m, uint32_t index) {
+        const Unit *u = units_find_index(&m->units, index);
+        const FormerUnit *former = u ? NULL : units_find_former(&m->units, index);
+
+        return u && u->policy ? tag_set_format(&u->policy->labels) : strdup(former ? former->labels : "");
+}
+
+/* Thousands of connections a second may have the same peer: its text is made once. */
+static void peer_describe(Peer *peer) {
         TagSet labels = {};
         int r = 0;
 
         for (size_t i = 0; r >= 0 && i < peer->tags.n_tags; i++)
                 if (startswith(peer->tags.tags[i].key, TAG_LABEL_PREFIX))
                         r = tag_set_add(&labels, peer->tags.tags[i].key, peer->tags.tags[i].value);
-        if (r >= 0) {
-                *ret_unit = tag_escape(peer_unit_tag(&peer->tags));
-                *ret_labels = tag_set_format(&labels);
-                r = *ret_unit && *ret_labels ? 0 : -ENOMEM;
-        }
+        if (r >= 0 && !peer->unit_text)
+                peer->unit_text = tag_escape(peer_unit_tag(&peer->tags));
+        if (r >= 0 && !peer->labels_text)
+                peer->labels_text = tag_set_format(&labels);
         tag_set_done(&labels);
-        return r;
 }
 
 static int flow_fill(Manager *m, const DatapathFlow *record, Flow *f) {
-        const Peer *peer = record->peer ? peers_find_id(m->peers, record->peer) : NULL;
-        _cleanup_free_ char *own_labels = NULL;
-        int r;
+        Peer *peer = record->peer ? peers_find_id(m->peers, record->peer) : NULL;
 
+        if (peer && (!peer->unit_text || !peer->labels_text))
+                peer_describe(peer);
+        if (peer && (!peer->unit_text || !peer->labels_text))
+                return -ENOMEM;
         f->record = *record;
         f->claimed = (record->flags & DATAPATH_FLOW_CLAIMED) || (peer && !peer->verified);
-        r = describe_local(m, record->unit, &f->unit, &own_labels);
-        if (r < 0)
-                return r;
-        return peer ? describe_remote(peer, &f->peer_unit, &f->peer_labels) : describe_local(m, record->peer_unit, &f->peer_unit, &f->peer_labels);
+        f->unit = name_local(m, record->unit);
+        f->peer_unit = peer ? strdup(peer->unit_text) : name_local(m, record->peer_unit);
+        f->peer_labels = peer ? strdup(peer->labels_text) : labels_local(m, record->peer_unit);
+        return f->unit && f->peer_unit && f->peer_labels ? 0 : -ENOMEM;
 }
 
 /* The table decides about strangers by sets, which have no names; the lists they were made from have. */
