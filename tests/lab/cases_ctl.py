@@ -124,6 +124,35 @@ def graph_shows_who_may_and_who_did(web, peer, plain):
 
 
 @case
+def what_label_and_reload_changed_is_in_force_when_they_return(web):
+    web.service("shifting", "/bin/sleep 1000", "TriremeLabels=app=first")
+    drop_in = "/etc/systemd/system/shifting.service.d/50-trireme-label.conf"
+    for turn in range(10):
+        label = "app=turn%d" % turn
+        change = "triremectl label shifting %s" % label if turn % 2 else "printf '[X-Trireme]\\nTriremeLabels=\\nTriremeLabels=%s\\n' >%s; systemctl daemon-reload; triremectl reload" % (label, drop_in)
+        units = json.loads(web.must("mkdir -p %s; %s >/dev/null && triremectl list --json=short" % (drop_in.rsplit("/", 1)[0], change)))
+        holds("%s: %s" % (label, units), [label in unit["labels"] for unit in units if unit["unit"] == "shifting.service"] == [True])
+    web.remove("shifting.service")
+
+
+@case
+def a_unit_is_known_by_its_aliases(web):
+    web.service("real", "/bin/sleep 1000", "TriremeLabels=app=real")
+    web.must("ln -s real.service /etc/systemd/system/alias.service && systemctl daemon-reload")
+    try:
+        result = web.run("triremectl explain --from=app=other --to=alias --json=short")
+        server = json.loads(result.out or "{}").get("server", {})
+        same("explain", (result.status, server.get("unit"), server.get("labels")), (3, "real.service", ["app=real"]))
+        contains("status", web.must("triremectl status alias"), "real.service", "app=real")
+        result = web.run("triremectl explain --from=app=other --to=nobody-at-all")
+        same("one that is not there", result.status, 1)
+        contains("what it says", result.err, "nobody-at-all.service is no unit of this host")
+    finally:
+        web.must("rm /etc/systemd/system/alias.service && systemctl daemon-reload")
+    web.remove("real.service")
+
+
+@case
 def M_says_so_when_there_is_no_such_container(web):
     result = web.run("triremectl --machine=nobody list")
     same("exit status", result.status, 1)
