@@ -48,7 +48,7 @@ static void on_recorded(Link *l, const LinkMessage *msg, int result, void *userd
         }
         if (result >= 0)
                 return;
-        r = record_write(record); /* under our own uid: journalctl -u does not show it, a search for its MESSAGE_ID does */
+        r = record_write(record, reason_explain(reason_from_string(record->reason))); /* under our own uid: journalctl -u does not show it, a search for its MESSAGE_ID does */
         if (r < 0)
                 log_error_errno(r, "Cannot write to the journal");
 }
@@ -66,7 +66,7 @@ static void journal_send(Manager *m, const HelperRecord *record) {
         r = m->helper_ready ? link_request(m->helper, copy, sizeof(*copy), -1, on_recorded, copy) : -ENOTCONN;
         if (r >= 0)
                 return;
-        r = record_write(copy);
+        r = record_write(copy, reason_explain(reason_from_string(copy->reason)));
         if (r < 0)
                 log_error_errno(r, "Cannot write to the journal");
         free(copy);

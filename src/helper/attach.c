@@ -75,7 +75,7 @@ static void attach_record(const Attach *a, int result, const char *reason) {
         log_full(LOG_WARNING, result, "%s is not attached%s%s", a->name, reason[0] ? ": " : "", reason);
         memcpy(record.unit, a->name, sizeof(record.unit));
         (void) snprintf(record.text, sizeof(record.text), "it does not start, because it cannot be attached: %s", reason[0] ? reason : strerror(-result));
-        k = record_write(&record);
+        k = record_write(&record, "");
         if (k < 0)
                 log_debug_errno(k, "Cannot write to the journal of %s", a->name);
 }

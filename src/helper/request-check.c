@@ -11,16 +11,6 @@
 
 #define INDEX_VALID(i) ((i) >= 1 && (i) <= UNIT_INDEX_MAX)
 
-static bool text_valid(const char *s, size_t size) {
-        for (size_t i = 0; i < size; i++) {
-                if (!s[i])
-                        return true;
-                if (s[i] < 0x20 || s[i] > 0x7e)
-                        return false;
-        }
-        return false;
-}
-
 /* A unit name, or nothing where none is needed. */
 static bool unit_valid(const char unit[static HELPER_UNIT_NAME_MAX], bool needed) {
         if (!memchr(unit, '\0', HELPER_UNIT_NAME_MAX))
@@ -45,7 +35,7 @@ static int check_unit_request(const void *packet) {
         const HelperUnitRequest *r = packet;
         bool needs_unit = r->header.type == HELPER_CLOSE_UNIT || r->header.type == HELPER_ATTACH_DONE;
 
-        if (!unit_valid(r->unit, needs_unit) || !text_valid(r->reason, sizeof(r->reason)) || r->index > UNIT_INDEX_MAX || r->result > 0 ||
+        if (!unit_valid(r->unit, needs_unit) || !record_text_is_clean(r->reason, sizeof(r->reason)) || r->index > UNIT_INDEX_MAX || r->result > 0 ||
             r->profile > PROFILE_MAX)
                 return -EINVAL;
         if (r->header.type == HELPER_RELEASE_UNIT && r->flags == HELPER_RELEASE_UNLABELLED)

@@ -14,6 +14,7 @@
 #include "helper/request-async.h"
 #include "helper/sockets.h"
 #include "ipc/record.h"
+#include "policy/reason.h"
 #include "util/fd.h"
 #include "util/log.h"
 
@@ -154,7 +155,9 @@ static int list_cgroups(Manager *m, const void *request, int fd) {
 }
 
 static int record(Manager *m, const void *request, int fd) {
-        return record_write(request);
+        const HelperRecord *r = request;
+
+        return record_write(r, reason_explain(reason_from_string(r->reason)));
 }
 
 static int attach_done_request(Manager *m, const void *request, int fd) {

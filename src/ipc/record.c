@@ -11,7 +11,7 @@
 #include <systemd/sd-journal.h>
 
 #define FIELDS_MAX 20u
-#define FIELD_SIZE 1600u
+#define FIELD_SIZE 2600u
 
 typedef struct Entry {
         char fields[FIELDS_MAX][FIELD_SIZE];
@@ -19,7 +19,7 @@ typedef struct Entry {
         size_t n;
 } Entry;
 
-static bool text_is_clean(const char *s, size_t size) {
+bool record_text_is_clean(const char *s, size_t size) {
         for (size_t i = 0; i < size; i++) {
                 if (!s[i])
                         return true;
@@ -30,8 +30,8 @@ static bool text_is_clean(const char *s, size_t size) {
 }
 
 int record_check(const HelperRecord *r) {
-        if (!text_is_clean(r->unit, sizeof(r->unit)) || !text_is_clean(r->peer_unit, sizeof(r->peer_unit)) ||
-            !text_is_clean(r->reason, sizeof(r->reason)) || !text_is_clean(r->rule, sizeof(r->rule)) || !text_is_clean(r->text, sizeof(r->text)))
+        if (!record_text_is_clean(r->unit, sizeof(r->unit)) || !record_text_is_clean(r->peer_unit, sizeof(r->peer_unit)) ||
+            !record_text_is_clean(r->reason, sizeof(r->reason)) || !record_text_is_clean(r->rule, sizeof(r->rule)) || !record_text_is_clean(r->text, sizeof(r->text)))
                 return -EINVAL;
         if (!r->unit[0])
                 return -EINVAL;
@@ -70,9 +70,9 @@ static const char *protocol_name(uint8_t protocol) {
         }
 }
 
-static void entry_flow(Entry *e, const HelperRecord *r) {
+static void entry_flow(Entry *e, const HelperRecord *r, const char *explanation) {
         const char *verb = r->logged ? "Accepted" : r->observed ? "Would deny" : "Denied", *protocol = protocol_name(r->protocol);
-        char saddr[INET6_ADDRSTRLEN] = "", daddr[INET6_ADDRSTRLEN] = "", who[1400] = "", more[64] = "";
+        char saddr[INET6_ADDRSTRLEN] = "", daddr[INET6_ADDRSTRLEN] = "", who[1400] = "", why[1000] = "", more[64] = "";
         const char *claims = r->claimed ? "claims to be " : "";
 
         address_to_string(r->family, &r->saddr, saddr);
@@ -80,11 +80,12 @@ static void entry_flow(Entry *e, const HelperRecord *r) {
         if (r->peer_unit[0] || r->text[0])
                 (void) snprintf(who, sizeof(who), " (%s%s%s%s)", claims, r->peer_unit, r->peer_unit[0] && r->text[0] ? ": " : "", r->text);
         if (r->suppressed)
-                (void) snprintf(more, sizeof(more), "; %u more not shown", r->suppressed);
+                (void) snprintf(more, sizeof(more), " %u more not shown.", r->suppressed);
+        (void) snprintf(why, sizeof(why), "%s%s%s%s%s%s", r->reason, r->rule[0] ? " (" : "", r->rule, r->rule[0] ? ")" : "", explanation[0] ? ". " : ".", explanation);
         if (r->connect)
-                entry_add(e, "MESSAGE=%s %s to %s port %u%s: %s%s", verb, protocol, daddr, r->dport, who, r->reason, more);
+                entry_add(e, "MESSAGE=%s %s to %s port %u%s: %s%s", verb, protocol, daddr, r->dport, who, why, more);
         else
-                entry_add(e, "MESSAGE=%s %s from %s%s to port %u: %s%s", verb, protocol, saddr, who, r->dport, r->reason, more);
+                entry_add(e, "MESSAGE=%s %s from %s%s to port %u: %s%s", verb, protocol, saddr, who, r->dport, why, more);
         entry_add(e, "MESSAGE_ID=%s", r->logged ? RECORD_MESSAGE_ID_ACCEPTED : r->observed ? RECORD_MESSAGE_ID_OBSERVED : RECORD_MESSAGE_ID_DENIED);
         entry_add(e, "PRIORITY=%u", r->observed || r->logged ? 6u : 5u);
         entry_add(e, "TRIREME_VERDICT=%s", r->logged ? "accept" : r->observed ? "would-reject" : "reject");
@@ -95,6 +96,7 @@ static void entry_flow(Entry *e, const HelperRecord *r) {
         entry_add(e, "TRIREME_DESTINATION=%s", daddr);
         entry_add(e, "TRIREME_PORT=%u", r->dport);
         entry_add(e, "TRIREME_SUPPRESSED=%u", r->suppressed);
+        entry_add_text(e, "TRIREME_EXPLANATION", explanation);
         entry_add_text(e, "TRIREME_RULE", r->rule);
         entry_add_text(e, "TRIREME_PEER_UNIT", r->peer_unit);
         entry_add_text(e, r->claimed ? "TRIREME_CLAIMED_LABELS" : "TRIREME_PEER_LABELS", r->text);
@@ -107,7 +109,7 @@ static void entry_settings(Entry *e, const HelperRecord *r) {
         entry_add_text(e, "TRIREME_ERROR", r->text);
 }
 
-int record_write(const HelperRecord *r) {
+int record_write(const HelperRecord *r, const char *explanation) {
         _cleanup_free_ Entry *e = NULL;
         int k = record_check(r);
 
@@ -117,7 +119,7 @@ int record_write(const HelperRecord *r) {
         if (!e)
                 return -ENOMEM;
         if (r->kind == HELPER_RECORD_FLOW)
-                entry_flow(e, r);
+                entry_flow(e, r, explanation);
         else
                 entry_settings(e, r);
         entry_add(e, "OBJECT_SYSTEMD_UNIT=%s", r->unit);

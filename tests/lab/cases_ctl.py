@@ -91,6 +91,8 @@ def suggest_prints_a_drop_in_that_lets_in_who_was_denied_and_nobody_else(web, pe
     denied("another", json.loads(peer.must("cat /run/till.out")))
     denied("a stranger", plain.probe("tcp", web.v4, 7700))
     holds("both are recorded", web.wait("test $(triremectl suggest shop | grep -c '^Trireme') -ge 3"))
+    holds("the journal says why in a sentence",
+          web.wait("journalctl -b -u shop -o cat | grep -q 'no-identity. The peer has no identity' && journalctl -b -u shop -o cat | grep -q 'no-rule. No rule accepts this peer'"))
     drop_in = web.must("triremectl suggest shop")
     same("the lines", sorted(line for line in drop_in.splitlines() if line.startswith("Trireme")),
          ["TriremeAccept=app=shop", "TriremeAccept=app=till env=50%% @port=tcp/7700", "TriremeAcceptFrom=%s/32 tcp/7700" % plain.v4])
