@@ -64,10 +64,6 @@ int name_set_add(NameSet *s, const char *name, const char *value) {
         return 1;
 }
 
-bool name_set_contains(const NameSet *s, const char *name, const char *value) {
-        return s->n_slots > 0 && *slot_find(s, name, value);
-}
-
 void name_set_done(NameSet *s) {
         for (size_t i = 0; i < s->n_pairs; i++) {
                 free(s->pairs[i].name);

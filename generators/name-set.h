@@ -21,5 +21,4 @@ typedef struct NameSet {
 
 /* Returns 1 when added, 0 when it was there, -ENOMEM. */
 _must_use_ int name_set_add(NameSet *s, const char *name, const char *value);
-bool name_set_contains(const NameSet *s, const char *name, const char *value);
 void name_set_done(NameSet *s);

@@ -65,6 +65,20 @@ class Ctl(unittest.TestCase):
         self.assertTrue(select.select([self.calls], [], [], 5)[0])
         return self.calls.readline().decode().rstrip("\n")
 
+    def on_terminal(self, env, *args):
+        pid, fd = pty.fork()
+        if pid == 0:
+            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))  # room for all of it: no pager waits for a key
+            os.execvpe(TRIREMECTL, [TRIREMECTL, *args], env)
+        out = b""
+        while select.select([fd], [], [], 10)[0]:
+            try:
+                out += os.read(fd, 4096)
+            except OSError:
+                break
+        os.close(fd)  # should it still wait for one, it is hung up on
+        return out, os.waitpid(pid, 0)[1]
+
     # ---- reading
 
     def test_list_shows_a_table_and_json(self):
@@ -265,17 +279,7 @@ class Ctl(unittest.TestCase):
         self.assertRegex(out, "\x1b\\[[0-9;]*31mdenied")
         self.assertNotIn("\x1b", subprocess.run([TRIREMECTL, "list", "--json=short"], env=wanted, stdout=subprocess.PIPE, timeout=20, check=True).stdout.decode())
         for more, colours in (({"TERM": "xterm"}, True), ({"TERM": "dumb"}, False), ({"TERM": "xterm", "NO_COLOR": "1"}, False), ({"TERM": "xterm", "SYSTEMD_COLORS": "0"}, False)):
-            pid, fd = pty.fork()
-            if pid == 0:
-                os.execve(TRIREMECTL, [TRIREMECTL, "--no-pager", "explain", "--from=curl", "--to=nginx"], {**self.env, **more})
-            out = b""
-            while select.select([fd], [], [], 10)[0]:
-                try:
-                    out += os.read(fd, 4096)
-                except OSError:
-                    break
-            os.close(fd)
-            os.waitpid(pid, 0)
+            out, _ = self.on_terminal({**self.env, **more}, "--no-pager", "explain", "--from=curl", "--to=nginx")
             self.assertEqual(b"\x1b[31mDENIED" in out, colours, (more, out))
 
     def test_that_nothing_is_enforced_is_said_beside_the_states(self):
@@ -291,18 +295,8 @@ class Ctl(unittest.TestCase):
 
     def test_a_pager_that_is_not_there_loses_nothing(self):
         for pager in ("no-such-pager", "no-such-pager -x", "", "cat", " ", "sed s/nginx/paged/"):
-            pid, fd = pty.fork()
-            if pid == 0:
-                fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))  # room for all of it: no pager waits for a key
-                os.execvpe(TRIREMECTL, [TRIREMECTL, "list"], {**self.env, "PAGER": pager, "PATH": "/usr/bin:/bin", "TERM": "linux"})
-            out = b""
-            while select.select([fd], [], [], 10)[0]:
-                try:
-                    out += os.read(fd, 4096)
-                except OSError:
-                    break
-            os.close(fd)  # should it still wait for one, it is hung up on
-            self.assertEqual(os.waitpid(pid, 0)[1], 0, (pager, out))
+            out, status = self.on_terminal({**self.env, "PAGER": pager, "PATH": "/usr/bin:/bin", "TERM": "linux"}, "list")
+            self.assertEqual(status, 0, (pager, out))
             self.assertIn(b"paged.service" if pager.startswith("sed") else b"nginx.service", out, pager)
 
     def test_a_name_that_systemd_escaped_is_shown_as_it_is(self):

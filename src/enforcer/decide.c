@@ -17,13 +17,6 @@ static void decide_observe(const Unit *u, Decision *d) {
         d->allow = d->observed = true;
 }
 
-void decide_denied(const Unit *u, Reason reason, Decision *ret) {
-        if (!unit_decides(u, ret))
-                return;
-        ret->reason = reason;
-        decide_observe(u, ret);
-}
-
 static void set_rule(Decision *d, const char *name) {
         (void) snprintf(d->rule, sizeof(d->rule), "%s", name);
 }

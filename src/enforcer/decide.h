@@ -28,5 +28,3 @@ typedef struct PeerTags {
 void decide_peer(const Unit *u, bool connect, const PeerTags *peer, uint8_t protocol, uint16_t port, Decision *ret);
 /* The same for a peer without an identity; connect: address is the server's, else the client's. */
 void decide_stranger(const Unit *u, bool connect, uint8_t family, const struct in6_addr *address, uint8_t protocol, uint16_t port, Decision *ret);
-/* No rule was asked: denied for reason, or let pass by observe. */
-void decide_denied(const Unit *u, Reason reason, Decision *ret);
