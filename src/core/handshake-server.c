@@ -44,15 +44,11 @@ static Action syn_refuse_for(Handshake *h, const Syn *s, Reason reason) {
         return syn_refuse(h, s, &decision, 0);
 }
 
-/* Node and Diffie-Hellman key that a token shows, as the enforcer names them in its answers. */
+/* The pair that a token is half of, as the enforcer names it in its answers. */
 static bool token_names_pair(const Message *m, uint8_t ret[static 32]) {
-        uint8_t named[sizeof((Token) {}.node) + sizeof((Token) {}.node_dh)];
         Token token;
 
-        if (token_parse(m->token, m->token_len, &token) < 0)
-                return false;
-        memcpy(mempcpy(named, token.node, sizeof(token.node)), token.node_dh, sizeof(token.node_dh));
-        return crypto_sha256(named, sizeof(named), ret) >= 0;
+        return token_parse(m->token, m->token_len, &token) >= 0 && crypto_sha256(m->token + TOKEN_PAIR_AT, TOKEN_PAIR_SIZE, ret) >= 0;
 }
 
 /* Does the SYN's own MAC prove that its sender holds the keys of a node we know? The token itself may be new to us. */
@@ -153,7 +149,7 @@ static Action syn_judge(Handshake *h, Syn *s) {
         return syn_open(h, s, &judged, known);
 }
 
-/* The same connection of our kernel's, told anew: its client has got another Diffie-Hellman key meanwhile, and the answer to what it said before is lost on
+/* The same connection of our kernel's, told anew: its client has got another Diffie-Hellman or shared key meanwhile, and the answer to what it said before is lost on
  * it. Somebody else would have to know the client's ISN and to hold two tokens that verify. */
 static bool syn_is_renewed(const Syn *s, const Flow *flow) {
         uint8_t name[32];

@@ -100,6 +100,68 @@ static void the_answer_to_the_former_syn_is_dropped_when_it_comes_late(void **st
         receive_ack(p, send_ack(p, ""));
 }
 
+/* Of the two shared keys that are in use meanwhile, the one with the smaller id goes into the keys of a pair: either way round. */
+static void begin_rotation(Pairing *p, bool smaller_first, const char **ret_next) {
+        static const char *const names[2] = { "a shared key", "another shared key" };
+        uint8_t text[2][32] = {};
+        PskKeys keys[2];
+        size_t first;
+
+        for (size_t i = 0; i < 2; i++) {
+                memcpy(text[i], names[i], strlen(names[i]));
+                assert_int_equal(psk_keys_derive(text[i], &keys[i]), 0);
+        }
+        first = (keys[0].key_id < keys[1].key_id) == smaller_first ? 0 : 1;
+        for (Host *h = &p->client; h; h = h == &p->client ? &p->server : NULL) {
+                host_new_psk(h, names[!first]); /* accepted from the beginning */
+                host_new_psk(h, names[first]);
+        }
+        *ret_next = names[!first];
+}
+
+/* Either end begins to use the next shared key while a connection is half-open, and another one is made by that before the first goes on. */
+static void a_shared_key_that_changes_under_way_breaks_no_connection(void **state) {
+        Pairing *p = *state;
+        const char *next;
+        Connection first;
+        Wire w;
+
+        for (uint16_t i = 0; i < 8; i++) {
+                Host *changes = i & 1 ? &p->client : &p->server;
+
+                exchange(&p->client, "client", 2);
+                exchange(&p->server, "server", 2);
+                begin_rotation(p, i & 2, &next);
+                if (i & 4) { /* known to each other */
+                        p->c = connection_make(p->c.family, (uint16_t) (900 + i));
+                        open_connection(p);
+                }
+                p->c = first = connection_make(p->c.family, (uint16_t) (1000 + i));
+                receive_syn(p, send_syn(p));
+                w = send_syn_ack(p);
+                host_new_psk(changes, next);
+                p->c = connection_make(p->c.family, (uint16_t) (1100 + i));
+                open_connection(p);
+                p->c = first;
+                receive_syn_ack(p, w);
+                receive_ack(p, send_ack(p, ""));
+        }
+}
+
+static void a_client_that_changes_its_shared_key_shows_the_next_one_in_its_next_syn(void **state) {
+        Pairing *p = *state;
+        const char *next;
+        Wire w;
+
+        begin_rotation(p, true, &next);
+        receive_syn(p, send_syn(p));
+        host_new_psk(&p->client, next);
+        w = send_syn(p);
+        receive_syn(p, w);
+        receive_syn_ack(p, send_syn_ack(p));
+        receive_ack(p, send_ack(p, ""));
+}
+
 /* Only a new key of the client's makes its SYN anew on the same connection: neither another nonce alone, nor another token on another one. */
 static void a_half_open_connection_is_not_taken_over(void **state) {
         Pairing *p = *state;
@@ -126,7 +188,7 @@ static void a_syn_waits_for_no_key_that_is_about_to_be_told(void **state) {
         DatapathUnit u = { .index = HOST_UNIT, .cgroup_id = 4711, .token_len = 100, .token_expires_usec = test_now };
         Wire w = send_syn(p);
 
-        memcpy(u.node_dh, p->server.dh.public_key, sizeof(u.node_dh));
+        host_own_name(&p->server.dh, &p->server.psk, u.node_dh);
         assert_int_equal(unit_table_set(p->server.h.units, &u), 0); /* it has run out, the enforcer is late */
         EXPECT_DROP(&p->server, host_input(&p->server, &w), DATAPATH_COUNTER_NO_STATE);
 }
@@ -270,6 +332,8 @@ int main(void) {
                 T(a_key_that_the_client_changes_before_the_syn_ack_changes_nothing),
                 T(a_client_that_lost_its_key_shows_the_next_one_in_its_next_syn),
                 T(the_answer_to_the_former_syn_is_dropped_when_it_comes_late),
+                T(a_shared_key_that_changes_under_way_breaks_no_connection),
+                T(a_client_that_changes_its_shared_key_shows_the_next_one_in_its_next_syn),
                 T(a_half_open_connection_is_not_taken_over),
                 T(a_syn_waits_for_no_key_that_is_about_to_be_told),
                 T(units_of_a_former_enforcer_are_told_from_those_of_this_one),

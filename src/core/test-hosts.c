@@ -29,10 +29,15 @@ static size_t token_make(const Host *h, size_t n_tags, uint8_t *buf, size_t size
         return (size_t) n + TOKEN_MAC_SIZE;
 }
 
+void host_own_name(const DhKey *dh, const PskKeys *psk, uint8_t ret[static 32]) {
+        memcpy(ret, dh->public_key, sizeof(dh->public_key));
+        store_be32(ret, load_be32(ret) ^ psk->key_id);
+}
+
 static void host_set_unit(Host *h, uint32_t flags) {
         DatapathUnit u = { .index = HOST_UNIT, .flags = flags, .cgroup_id = 4711, .token_expires_usec = USEC_INFINITY };
 
-        memcpy(u.node_dh, h->dh.public_key, sizeof(u.node_dh));
+        host_own_name(&h->dh, &h->psk, u.node_dh);
         u.token_len = (uint32_t) token_make(h, h->n_tags, u.token, sizeof(u.token));
         assert(unit_table_set(h->h.units, &u) == 0);
         h->flags = flags;
@@ -73,9 +78,35 @@ void host_new_key(Host *h, bool keep) {
                 peer_cache_forget(h->h.peers, DATAPATH_FORGET_DECISIONS, 0); /* what a new enforcer says first */
 }
 
+void host_new_psk(Host *h, const char *psk) {
+        uint8_t key[32] = {};
+
+        memcpy(key, psk, strlen(psk));
+        h->former_psk = h->psk;
+        h->knows_former_psk = true;
+        assert(psk_keys_derive(key, &h->psk) == 0);
+        host_set_unit(h, h->flags);
+}
+
+/* What a name of our own stands for: false if it is one of before a restart. */
+static bool find_own(const Host *h, const uint8_t *name, const DhKey **ret_dh, const PskKeys **ret_psk) {
+        for (int i = 0; i < 4; i++) {
+                uint8_t own[32];
+
+                if ((i & 1 && !h->knows_previous) || (i & 2 && !h->knows_former_psk))
+                        continue;
+                *ret_dh = i & 1 ? &h->previous : &h->dh;
+                *ret_psk = i & 2 ? &h->former_psk : &h->psk;
+                host_own_name(*ret_dh, *ret_psk, own);
+                if (memcmp(own, name, sizeof(own)) == 0)
+                        return true;
+        }
+        return false;
+}
+
 static void answer_token(const Host *h, const DatapathResolve *q, DatapathResolved *ret) {
-        const DhKey *own = memcmp(q->our_dh, h->dh.public_key, sizeof(q->our_dh)) == 0 ? &h->dh : h->knows_previous ? &h->previous : NULL;
-        uint8_t named[sizeof(h->node) + 32];
+        const PskKeys *own_psk, *peer_psk;
+        const DhKey *own;
         PairKeys keys;
         Token t;
 
@@ -83,17 +114,18 @@ static void answer_token(const Host *h, const DatapathResolve *q, DatapathResolv
         if (token_parse(q->token, q->token_len, &t) < 0)
                 return;
         ret->decision.reason = REASON_UNVERIFIED;
-        if (token_mac_verify(h->psk.token_key, t.bytes, t.signed_len, t.proof) < 0)
+        peer_psk = h->knows_former_psk && t.key_id == h->former_psk.key_id ? &h->former_psk : &h->psk;
+        if (token_mac_verify(peer_psk->token_key, t.bytes, t.signed_len, t.proof) < 0)
                 return;
         ret->decision.reason = REASON_EXPIRED;
-        if (!own)
+        if (!find_own(h, q->our_dh, &own, &own_psk))
                 return;
         assert(pair_keys_derive(&(PairInput) {
-                .mode = TOKEN_PSK, .psk_pair_key = h->psk.pair_key, .own = own, .own_node = h->node, .peer_node = t.node, .peer_dh = t.node_dh,
+                .mode = TOKEN_PSK, .psk_pair_key = (own_psk->key_id < peer_psk->key_id ? own_psk : peer_psk)->pair_key,
+                .own = own, .own_node = h->node, .peer_node = t.node, .peer_dh = t.node_dh,
         }, &keys) == 0);
         memcpy(&ret->keys, &keys, sizeof(ret->keys));
-        memcpy(mempcpy(named, t.node, sizeof(t.node)), t.node_dh, sizeof(t.node_dh));
-        assert(crypto_sha256(named, sizeof(named), ret->peer_dh) == 0);
+        assert(crypto_sha256(q->token + TOKEN_PAIR_AT, TOKEN_PAIR_SIZE, ret->peer_dh) == 0);
         assert(crypto_sha256(q->token, q->token_len, ret->token_hash) == 0);
         ret->verified = 1;
         ret->peer = 99;

@@ -17,7 +17,8 @@ typedef struct Host {
         Handshake h;
         DhKey dh, previous;            /* previous: the enforcer still knows it, if knows_previous */
         bool knows_previous;
-        PskKeys psk;
+        PskKeys psk, former_psk;       /* former: it is accepted still, if knows_former_psk */
+        bool knows_former_psk;
         uint8_t node[16];
         size_t n_tags;                 /* of its unit's token */
         bool allow, observe;           /* what its enforcer decides */
@@ -51,6 +52,10 @@ void host_done(Host *h);
 void host_set_flags(Host *h, uint32_t flags);
 /* Another Diffie-Hellman key, and a token with it. keep: the enforcer still knows the former one, as when a day is over; else it has been restarted. */
 void host_new_key(Host *h, bool keep);
+/* Another shared key, and a token with it; the former one is accepted still. */
+void host_new_psk(Host *h, const char *psk);
+/* How it calls its own half of a pair. */
+void host_own_name(const DhKey *dh, const PskKeys *psk, uint8_t ret[static 32]);
 
 DatapathResolved host_answer(const Host *h, const DatapathResolve *q); /* what its enforcer says; the serial is the asker's business */
 

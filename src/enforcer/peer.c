@@ -207,7 +207,6 @@ static Peer *peers_lookup(const Peers *p, const uint8_t *hash) {
 }
 
 static int peer_judge(const TokenContext *context, const uint8_t *bytes, size_t len, Peer *peer) {
-        uint8_t named[sizeof(peer->node) + sizeof(peer->dh)];
         TokenJudgement j;
         int r = token_judge(context, bytes, len, &j);
 
@@ -225,8 +224,7 @@ static int peer_judge(const TokenContext *context, const uint8_t *bytes, size_t 
         memcpy(peer->dh, j.token.node_dh, sizeof(peer->dh));
         if (j.certificate)
                 memcpy(peer->certificate, j.certificate->hash, sizeof(peer->certificate));
-        memcpy(mempcpy(named, peer->node, sizeof(peer->node)), peer->dh, sizeof(peer->dh));
-        return crypto_sha256(named, sizeof(named), peer->pair);
+        return len < TOKEN_PAIR_AT + TOKEN_PAIR_SIZE ? 0 : crypto_sha256(bytes + TOKEN_PAIR_AT, TOKEN_PAIR_SIZE, peer->pair);
 }
 
 static bool is_accepted(const TokenContext *c, const Peer *peer) {

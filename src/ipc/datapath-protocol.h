@@ -115,7 +115,7 @@ typedef struct DatapathResolved {
         DatapathDecision client;       /* LOCAL: the client's */
         uint64_t expires_usec;         /* CLOCK_BOOTTIME: keys and decision hold until then */
         uint8_t token_hash[DATAPATH_HASH_SIZE];
-        uint8_t peer_dh[32];           /* SHA-256 of the peer's node id and DH public key: equal only where the pair keys are */
+        uint8_t peer_dh[32];           /* SHA-256 of the peer's key id, node id and DH public key: equal only where the pair keys are */
         uint64_t peer;                 /* enforcer's id of this token, for records */
         uint32_t peer_number;          /* what the peer says it is, in 16 bits for the conntrack mark of its flows (ipc/marks.h); 0: none */
         uint32_t reserved;

@@ -14,6 +14,9 @@
 #define TOKEN_SIZE_MAX 1096u
 #define TOKEN_TAGS_MAX 256u
 #define TOKEN_LIFE_MAX_SEC 3600
+/* Key id, node and Diffie-Hellman key stand together: their hash names the pair keys with the token's node, and changes with each of them. */
+#define TOKEN_PAIR_AT 4u
+#define TOKEN_PAIR_SIZE 52u
 
 typedef enum TokenMode { TOKEN_PSK = 1, TOKEN_PKI = 2 } TokenMode;
 
