@@ -10,12 +10,15 @@
 
 #define LISTENERS_MAX 4096u
 
+typedef struct ListenerMemory ListenerMemory;
+
 typedef struct Listeners {
-        int fd;
+        int fd, memory_fd;
+        ListenerMemory *memory;        /* of the same, in what memory_fd is; NULL: not remembered */
         Table *seen;                   /* address and port -> unit, from SYNs whose listener the table did find */
 } Listeners;
 
-#define LISTENERS_INIT { .fd = -1 }
+#define LISTENERS_INIT { .fd = -1, .memory_fd = -1 }
 
 typedef enum ListenerResult {
         LISTENER_NONE,                 /* no unit's: an unlabelled program's, or nobody listens */
@@ -26,6 +29,8 @@ typedef enum ListenerResult {
 
 _must_use_ int listeners_open(Listeners *l, const uint8_t seed[static SIPHASH_KEY_SIZE]);
 void listeners_close(Listeners *l);
+/* Takes over what a former process remembered in fd, which is theirs from then on, or begins anew with -1. memory_fd is for the next one. */
+_must_use_ int listeners_remember(Listeners *l, int fd);
 
 /* A SYN met this unit's listener. */
 void listeners_note(Listeners *l, const Packet *p, uint32_t unit);

@@ -53,7 +53,7 @@ static int parse_arguments(int argc, char **argv) {
         return optind == argc ? 1 : log_error_errno(EINVAL, "No arguments are expected");
 }
 
-static const char *const queue_names[QUEUE_SOCKETS] = { "queue-0", "queue-1", "queue-2", "queue-3" }; /* in the store */
+static const char *const queue_names[QUEUE_SOCKETS] = { "queue-0", "queue-1", "queue-2", "queue-3" }, *const listeners_name = "listeners"; /* in the store */
 
 /* The number of the queue whose socket the i-th descriptor is; QUEUE_SOCKETS: it is none's. */
 static size_t queue_number(int i) {
@@ -64,8 +64,8 @@ static size_t queue_number(int i) {
         return queue;
 }
 
-/* The control listener of the socket unit and the queues that a former process left in the store, by name. */
-static int take_descriptors(Datapath *d, int *ret_queues) {
+/* The control listener of the socket unit, and the queues and what is known of listeners that a former process left in the store, by name. */
+static int take_descriptors(Datapath *d, int *ret_queues, int *ret_listeners) {
         int n = listen_fds();
 
         if (n < 0)
@@ -78,6 +78,8 @@ static int take_descriptors(Datapath *d, int *ret_queues) {
                         d->control.listen_fd = fd;
                 else if (queue < QUEUE_SOCKETS && ret_queues[queue] < 0)
                         ret_queues[queue] = fd;
+                else if (listen_fd_has_name(i, listeners_name) && *ret_listeners < 0)
+                        *ret_listeners = fd;
                 else
                         close(fd);
         }
@@ -108,9 +110,19 @@ static int open_queue(Datapath *d, size_t number, int inherited) {
         return r < 0 ? log_error_errno(r, "Cannot store a queue's socket") : 0;
 }
 
+/* Without it a listener below a unit is not known for one until it takes its next SYN: no reason not to start. */
+static void remember_listeners(Datapath *d, int inherited) {
+        int r = listeners_remember(&d->listeners, inherited);
+
+        if (r >= 0 && inherited < 0)
+                r = notify_store(&d->notify, listeners_name, d->listeners.memory_fd);
+        if (r < 0)
+                log_warning_errno(r, "Cannot remember listeners for the next process");
+}
+
 static int prepare(Datapath *d) {
-        int inherited[QUEUE_SOCKETS] = { -1, -1, -1, -1 };
-        int r = take_descriptors(d, inherited);
+        int inherited[QUEUE_SOCKETS] = { -1, -1, -1, -1 }, listeners = -1;
+        int r = take_descriptors(d, inherited, &listeners);
 
         if (r >= 0)
                 r = datapath_init(d);
@@ -122,6 +134,8 @@ static int prepare(Datapath *d) {
                 r = open_queue(d, i, inherited[i]);
         if (r >= 0)
                 r = queue_batch_init(&d->own_batch);
+        if (r >= 0)
+                remember_listeners(d, listeners);
         return r < 0 ? r : verdicts_init(&d->own_verdicts, d->queues);
 }
 

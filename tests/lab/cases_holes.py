@@ -27,6 +27,22 @@ def a_SYN_into_TIME_WAIT_of_an_authorized_connection_is_judged_anew(web, peer):
 
 
 @case
+def a_SYN_into_TIME_WAIT_of_a_listener_below_a_unit_is_refused_by_the_next_datapath_too(web, peer):
+    """The listener's control group is not the unit's own but one below it, which the kernel does not tell from a stranger's; that it is the unit's was learned from earlier SYNs."""
+    web.write("/etc/systemd/system/shop.slice", "[Slice]\n[X-Trireme]\nTriremeLabels=app=web\n")
+    web.service("member", "/opt/lab/probe serve %d member" % (PORT + 2), extra="Slice=shop.slice")
+    for source in (41200, 41201):
+        connected("the authorized connection", peer.probe("tcp", web.v4, PORT + 2, "--from=%d" % source, label="app=web"))
+        holds("the tuple is in TIME_WAIT at the server", web.wait("ss -Htan state time-wait sport = %d | grep -q :%d" % (PORT + 2, source)))
+        denied("a stranger on the same tuple", peer.probe("tcp", web.v4, PORT + 2, "--from=%d" % source, "--wait=3"))
+        web.must("systemctl kill -s KILL trireme-datapath.service")
+        holds("the next one knows the units", peer.wait("triremectl run --label=app=web -- /opt/lab/probe tcp %s 80 --wait=4 | grep -q connected" % web.v4, 20))
+        denied("a stranger on the same tuple, asked of it", peer.probe("tcp", web.v4, PORT + 2, "--from=%d" % source, "--wait=3"))
+        same("connections that came about", web.run("ss -Htan sport = %d | grep -vE '^(LISTEN|TIME-WAIT)'" % (PORT + 2)).out, "")
+    web.remove("member.service", "shop.slice")
+
+
+@case
 def a_SYN_on_the_tuple_of_a_connection_that_was_reset_is_judged_anew(web, peer):
     web.write("/opt/lab/rude.py", "import socket, struct\ns = socket.create_server(('', %d))\nwhile True:\n    c = s.accept()[0]\n    c.recv(99)\n"
               "    c.send(b'x')\n    c.setsockopt(1, 13, struct.pack('ii', 1, 0))\n    c.close()\n" % (PORT + 1))
