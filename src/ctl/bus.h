@@ -8,12 +8,15 @@
 #include <systemd/sd-bus.h>
 
 #include "ctl/ctl.h"
+#include "util/clock.h"
 #include "util/macro.h"
 
 #define TRIREME_NAME "org.trireme"
 #define TRIREME_PATH "/org/trireme"
 #define TRIREME_MANAGER "org.trireme.Manager"
 #define TRIREME_UNIT "org.trireme.Unit"
+
+#define CTL_WAIT_USEC (90 * USEC_PER_SEC) /* for what a busy host takes its time to do */
 
 /* Local system bus, or that of --host= or --machine=. */
 _must_use_ int ctl_bus_open(const Options *o, sd_bus **ret);

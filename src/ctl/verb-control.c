@@ -16,6 +16,8 @@ static int control(const Options *o, const char *what, const char *method, const
         int r = ctl_bus_open(o, &bus);
 
         if (r >= 0)
+                r = sd_bus_set_method_call_timeout(bus, CTL_WAIT_USEC);
+        if (r >= 0)
                 r = usec ? ctl_bus_call(bus, what, method, NULL, "t", *usec) : ctl_bus_call(bus, what, method, NULL, NULL);
         return r < 0 ? CTL_FAILED : CTL_OK;
 }

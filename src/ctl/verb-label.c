@@ -98,7 +98,7 @@ static int wait_until_in_force(sd_bus *bus) {
         if (r >= 0)
                 r = sd_bus_message_set_auto_start(m, false);
         if (r >= 0)
-                r = sd_bus_call(bus, m, 0, &error, NULL);
+                r = sd_bus_call(bus, m, CTL_WAIT_USEC, &error, NULL);
         if (is_not_there(&error))
                 return 0;
         return r < 0 ? ctl_bus_error(r, &error, "wait until the labels, which are written, are in force") : 0;

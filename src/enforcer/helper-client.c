@@ -9,6 +9,7 @@
 #include "enforcer/datapath-client.h"
 #include "enforcer/enforce.h"
 #include "enforcer/identity-plugins.h"
+#include "enforcer/settle.h"
 #include "util/log.h"
 
 static void *index_to_pointer(uint32_t index) {
@@ -169,6 +170,7 @@ static void on_list(Link *l, const LinkMessage *msg, int result, void *userdata)
                 manager_check_settled(m, false);
                 return;
         }
+        m->list_ended = m->units.listing;
         enforce_listed(m);
         if (m->list_again)
                 helper_list_units(m);
@@ -269,6 +271,7 @@ static void on_link_state(Link *l, bool connected, void *userdata) {
 
         m->helper_ready = false;
         if (!connected) {
+                settle_restart(m);
                 bus_emit_changed(m, "Connected");
                 manager_update_status(m);
                 return;

@@ -25,6 +25,7 @@ struct Load {
         HelperUnit info;
         LoadRequest request;
         bool dropped;             /* replaced by a newer one */
+        uint64_t number;          /* the how manieth it is; of one that replaced others, that of the first */
         char name[HELPER_UNIT_NAME_MAX];                 /* being asked about */
         bool at_trigger;
         UnitSettings own, slices[SLICES_MAX];
@@ -305,12 +306,20 @@ static int load_ask(Load *l, const char *name) {
         return helper_request(l->manager, HELPER_OPEN_UNIT_FILES, l->name, 0, on_files, l);
 }
 
+bool loads_any_until(const Manager *m, uint64_t n_loads) {
+        for (const Load *l = m->loads; l; l = l->next)
+                if (!l->dropped && l->number <= n_loads)
+                        return true;
+        return false;
+}
+
 static bool load_replace_older(Load *l) {
         bool attach = false;
 
         for (Load *older = l->manager->loads; older; older = older->next)
                 if (older->request.replace && !older->dropped && streq(older->info.unit, l->info.unit)) {
                         older->dropped = true;
+                        l->number = MIN(l->number, older->number);
                         attach = attach || older->request.attach;
                 }
         return attach;
@@ -323,6 +332,7 @@ int load_start(Manager *m, const LoadRequest *request) {
         if (!l)
                 return -ENOMEM;
         l->manager = m;
+        l->number = ++m->n_loads;
         l->info = *request->info;
         l->request = *request;
         l->request.info = NULL;

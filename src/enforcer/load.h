@@ -26,4 +26,6 @@ typedef struct LoadRequest {
         void *userdata;
 } LoadRequest;
 _must_use_ int load_start(Manager *m, const LoadRequest *request);
+/* Is one still under way that was begun when there had been so many, or one in its place? */
+bool loads_any_until(const Manager *m, uint64_t n_loads);
 void loads_free(Manager *m);

@@ -97,6 +97,8 @@ typedef struct Manager {
         FlowLog flows;
         bool ready;
         bool listed;                     /* the helper has listed all units, once on this connection */
+        unsigned list_ended;             /* Units.listing of the last list that came to its end */
+        uint64_t n_loads;                /* that were ever begun */
         bool listing, list_again;        /* it is doing so, and is to once more: one list at a time, or the end of the first would be taken for that of the second */
         bool datapath_synced;            /* it was told of all units: what it does not know then is none */
         bool trim;                     /* much memory may have become free once nothing is being loaded */

@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* All units are listed once more; when that is over and nothing of it is left to be read, the helper, which changes the table in the order in which it is asked to, is
- * asked one question more. Its answer says that the table is changed. */
+/* All units are listed once more; when that is over and what it caused to be read has been, the helper, which changes the table in the order in which it is asked to, is
+ * asked one question more. Its answer says that the table is changed. What others cause meanwhile is not waited for: on a busy host there is always something. */
 #include "enforcer/settle.h"
 
 #include <errno.h>
 
 #include "enforcer/helper-client.h"
+#include "enforcer/load.h"
 #include "util/log.h"
 
 struct Settle {
         Settle *next;
         settle_done_t done;
         void *userdata;
-        bool asked;
+        unsigned list;            /* Units.listing of the list that knows the change */
+        bool listed, asked;
+        uint64_t n_loads;         /* begun by the end of that list */
 };
 
 static void settle_finish(Manager *m, bool asked, int result) {
@@ -32,20 +35,17 @@ static void settle_finish(Manager *m, bool asked, int result) {
 }
 
 static void on_helper_answer(Link *l, const LinkMessage *msg, int result, void *userdata) {
-        Manager *m = helper_manager(l);
-
-        if (msg)
-                return;
-        if (result != -ECONNRESET) {
-                settle_finish(m, true, 0);
-                return;
-        }
-        for (Settle *s = m->settles; s; s = s->next) /* the next helper is told of all units, and then asked again */
-                s->asked = false;
+        if (!msg && result != -ECONNRESET)
+                settle_finish(helper_manager(l), true, 0);
 }
 
-static bool is_in_force(const Manager *m) {
-        if (!m->helper_ready || m->listing || m->list_again || m->loads || sd_event_source_get_enabled(m->list_timer, NULL) > 0)
+static bool is_in_force(const Manager *m, Settle *s) {
+        if (!m->helper_ready || m->list_ended < s->list)
+                return false;
+        if (!s->listed)
+                s->n_loads = m->n_loads;
+        s->listed = true;
+        if (loads_any_until(m, s->n_loads))
                 return false;
         for (const Unit *u = m->units.first; u; u = u->next)
                 if (u->closing || (u->profile && !u->profile->ready))
@@ -55,15 +55,16 @@ static bool is_in_force(const Manager *m) {
 
 /* After each round of the event loop in which anything happened. */
 static int on_post(sd_event_source *source, void *userdata) {
+        bool asked = false;
         Manager *m = userdata;
-        bool unasked = false;
 
-        for (Settle *s = m->settles; s; s = s->next)
-                unasked = unasked || !s->asked;
-        if (!unasked || !is_in_force(m) || helper_request(m, HELPER_GET_STATE, "", 0, on_helper_answer, NULL) < 0)
-                return 0;
-        for (Settle *s = m->settles; s; s = s->next)
-                s->asked = true;
+        for (Settle *s = m->settles; s; s = s->next) {
+                if (s->asked || !is_in_force(m, s))
+                        continue;
+                if (!asked && helper_request(m, HELPER_GET_STATE, "", 0, on_helper_answer, NULL) < 0)
+                        return 0;
+                s->asked = asked = true;
+        }
         return 0;
 }
 
@@ -78,9 +79,16 @@ void settle_start(Manager *m, settle_done_t done, void *userdata) {
                 done(r, userdata);
                 return;
         }
-        *s = (Settle) { .next = m->settles, .done = done, .userdata = userdata };
-        m->settles = s;
         helper_list_units(m);
+        *s = (Settle) { .next = m->settles, .done = done, .userdata = userdata, .list = m->units.listing + (m->list_again ? 1 : 0) };
+        m->settles = s;
+}
+
+void settle_restart(Manager *m) {
+        for (Settle *s = m->settles; s; s = s->next) {
+                s->listed = s->asked = false;
+                s->list = m->units.listing + 1;
+        }
 }
 
 void settle_stop(Manager *m) {

@@ -8,4 +8,5 @@
 /* done is called once: 0, -ENOMEM, or -ECANCELED when the enforcer ends. Without a helper it waits for one. */
 typedef void (*settle_done_t)(int result, void *userdata);
 void settle_start(Manager *m, settle_done_t done, void *userdata);
+void settle_restart(Manager *m); /* the helper has gone: the next one is told of all units anew */
 void settle_stop(Manager *m);
