@@ -26,6 +26,10 @@ static uint64_t serial_of(json_t *flow) {
 static void print_endpoint(json_t *flow, const char *address_key, const char *port_key) {
         const char *address = json_text(flow, address_key);
 
+        if (startswith(json_text(flow, "protocol"), "icmp")) { /* what others keep ports in is its type and code */
+                print_text(address);
+                return;
+        }
         fputs(strchr(address, ':') ? "[" : "", stdout);
         print_text(address);
         printf(strchr(address, ':') ? "]:%lld" : ":%lld", (long long) json_integer_value(json_object_get(flow, port_key)));
@@ -50,7 +54,10 @@ static void print_flow(const Options *o, json_t *flow) {
         print_endpoint(flow, "source", "source_port");
         printf(" -> ");
         print_endpoint(flow, "destination", "port");
-        printf("/%s peer ", json_text(flow, "protocol"));
+        if (startswith(json_text(flow, "protocol"), "icmp"))
+                printf(" %s type %lld peer ", json_text(flow, "protocol"), (long long) json_integer_value(json_object_get(flow, "source_port")));
+        else
+                printf("/%s peer ", json_text(flow, "protocol"));
         print_text(json_text(flow, "peer_unit"));
         labels = json_array_size(peer_labels) > 0 ? json_to_text(peer_labels) : NULL;
         if (labels)

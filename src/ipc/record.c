@@ -72,7 +72,7 @@ static const char *protocol_name(uint8_t protocol) {
 
 static void entry_flow(Entry *e, const HelperRecord *r, const char *explanation) {
         const char *verb = r->logged ? "Accepted" : r->observed ? "Would deny" : "Denied", *protocol = protocol_name(r->protocol);
-        char saddr[INET6_ADDRSTRLEN] = "", daddr[INET6_ADDRSTRLEN] = "", who[1400] = "", why[1000] = "", more[64] = "";
+        char saddr[INET6_ADDRSTRLEN] = "", daddr[INET6_ADDRSTRLEN] = "", who[1400] = "", why[1000] = "", more[64] = "", what[32];
         const char *claims = r->claimed ? "claims to be " : "";
 
         address_to_string(r->family, &r->saddr, saddr);
@@ -82,10 +82,14 @@ static void entry_flow(Entry *e, const HelperRecord *r, const char *explanation)
         if (r->suppressed)
                 (void) snprintf(more, sizeof(more), " %u more not shown.", r->suppressed);
         (void) snprintf(why, sizeof(why), "%s%s%s%s%s%s", r->reason, r->rule[0] ? " (" : "", r->rule, r->rule[0] ? ")" : "", explanation[0] ? ". " : ".", explanation);
-        if (r->connect)
-                entry_add(e, "MESSAGE=%s %s to %s port %u%s: %s%s", verb, protocol, daddr, r->dport, who, why, more);
+        if (r->protocol == IPPROTO_ICMP || r->protocol == IPPROTO_ICMPV6)
+                (void) snprintf(what, sizeof(what), "type %u", r->sport);
         else
-                entry_add(e, "MESSAGE=%s %s from %s%s to port %u: %s%s", verb, protocol, saddr, who, r->dport, why, more);
+                (void) snprintf(what, sizeof(what), "port %u", r->dport);
+        if (r->connect)
+                entry_add(e, "MESSAGE=%s %s to %s %s%s: %s%s", verb, protocol, daddr, what, who, why, more);
+        else
+                entry_add(e, "MESSAGE=%s %s from %s%s to %s: %s%s", verb, protocol, saddr, who, what, why, more);
         entry_add(e, "MESSAGE_ID=%s", r->logged ? RECORD_MESSAGE_ID_ACCEPTED : r->observed ? RECORD_MESSAGE_ID_OBSERVED : RECORD_MESSAGE_ID_DENIED);
         entry_add(e, "PRIORITY=%u", r->observed || r->logged ? 6u : 5u);
         entry_add(e, "TRIREME_VERDICT=%s", r->logged ? "accept" : r->observed ? "would-reject" : "reject");

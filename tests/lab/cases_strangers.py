@@ -135,6 +135,7 @@ def denied_UDP_and_ICMP_are_recorded(peer, plain):
     for protocol in ("udp", "icmp"):
         holds("a record of the denied " + protocol,
               peer.wait("triremectl flows --denied --json=short | grep -q '\"protocol\":\"%s\"'" % protocol))
+    contains("an echo request, for people", peer.must("triremectl flows --denied --no-pager"), " -> %s icmp type 8 peer" % plain.v4)
 
 
 @case
