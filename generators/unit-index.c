@@ -29,7 +29,7 @@ static void closedirp(DIR **d) {
 /* The units that are needed before anything can be attached, and those that exist before any unit starts. A label of theirs cannot be honoured: requiring the attach
  * would be a circle. The enforcer reports them. */
 static const char *const own_units[] = {
-        "trireme.service", "trireme-helper.service", "trireme-datapath.service", "trireme-keygen.service", "trireme-attach@.service",
+        "trireme.service", "trireme-helper.service", "trireme-datapath.service", "trireme-keygen.service", "trireme-attach@.service", "trireme-attach-again@.service",
         "trireme-inspect.service", "trireme-verify.service", "trireme-credentials.service", "trireme-table.socket", "trireme-helper.socket", "trireme-attach.socket",
         "trireme-datapath.socket", "trireme-inspect.socket", "trireme-verify.socket", "trireme-credentials.socket", "trireme.slice", "trireme-run-.scope",
         "-.slice", "init.scope",

@@ -22,6 +22,7 @@
 #define ATTACH_TIMEOUT (20 * USEC_PER_SEC)
 #define ENDING_POLL (10 * USEC_PER_MSEC)
 #define ATTACH_CGROUP "/trireme-attach@" /* Slice=-.slice, see the unit file */
+#define ATTACH_AGAIN "trireme-attach-again@"
 
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77 /* Linux 6.5 */
@@ -37,6 +38,7 @@ struct Attach {
         bool asked;               /* PID 1 is being asked: the object must stay until it has answered */
         bool gone;
         bool announced;           /* its unit is closed in the table, and unit below is complete */
+        bool second;              /* by way of ATTACH_AGAIN, after one that met the unit running */
         bool prepared;            /* the control group is the one that the coming start will take */
         char name[HELPER_UNIT_NAME_MAX];
         HelperUnit unit;
@@ -105,6 +107,10 @@ static int client_identify(Attach *a) {
         if (a->pidfd >= 0 && !process_alive(a->pidfd))
                 return -ESRCH;
         instance = startswith(cgroup, ATTACH_CGROUP);
+        if (!instance) {
+                instance = startswith(cgroup, "/" ATTACH_AGAIN);
+                a->second = instance;
+        }
         len = instance ? strlen(instance) : 0;
         if (len <= n || !streq(instance + len - n, suffix) || len - n >= sizeof(a->name))
                 return -EPERM;
@@ -165,8 +171,31 @@ void attach_forget_any(const Manager *m, uint64_t cgroup_id) {
 
 static void attach_start(Attach *a);
 
-/* A unit that was met running needs no attach, unless it has ended meanwhile: then PID 1 is about to start it anew. What ends between this question and PID 1's
- * next step is caught by the assertion. */
+static void on_again_queued(int error, void *userdata) {
+        Attach *a = userdata;
+
+        a->asked = false;
+        if (error < 0 && !a->gone) /* all the same it can fail no more than its unit, by the assertion */
+                log_warning_errno(error, "PID 1 will not look again whether %s still runs", a->name);
+        if (a->gone)
+                attach_close(a);
+        else
+                attach_answer(a, 0, "");
+}
+
+/* A start that waits for this attach is made by PID 1 only if the unit ends now, and would not be prepared: the assertion ends it. So PID 1 is told to look itself, after this
+ * attach and immediately before that start. */
+static void attach_end_running(Attach *a) {
+        char unit[HELPER_UNIT_NAME_MAX + sizeof(ATTACH_AGAIN ".service")];
+
+        (void) snprintf(unit, sizeof(unit), ATTACH_AGAIN "%s.service", a->name);
+        if (!a->second && pid1_queue_start(a->manager->pid1, unit, on_again_queued, a) >= 0)
+                a->asked = true;
+        else
+                attach_answer(a, 0, "");
+}
+
+/* A unit that was met running needs no attach, unless it has ended meanwhile: then PID 1 is about to start it anew. */
 static void on_still_running(int error, const HelperUnit *unit, const UnitPaths *paths, void *userdata) {
         Attach *a = userdata;
 
@@ -177,7 +206,7 @@ static void on_still_running(int error, const HelperUnit *unit, const UnitPaths 
                 a->announced = false;
                 attach_start(a);
         } else
-                attach_answer(a, 0, "");
+                attach_end_running(a);
 }
 
 static void attach_succeed(Attach *a) {

@@ -13,9 +13,9 @@
 void manager_free(Manager *m) {
         if (!m)
                 return;
-        attach_free_all(m);
         connection_close(m);
         pid1_free(m->pid1);
+        attach_free_all(m); /* PID 1's answers to them came with the end of its connection */
         sd_event_source_disable_unref(m->helper_source);
         sd_event_source_disable_unref(m->attach_source);
         sd_event_source_disable_unref(m->disarm_timer);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Transient units: scopes around a process that waits to be attached, and services that run a plug-in. */
+/* Units that are started: scopes around a process that waits to be attached, and services that run a plug-in. */
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -15,6 +15,7 @@ struct ScopeStart {
         int pidfd;             /* borrowed */
         uint32_t pid;
         bool by_pid;
+        bool queue_only;       /* a unit that there is: over as soon as PID 1 has queued its start */
         const PluginStart *plugin; /* a service instead, borrowed until the start was sent; NULL: a scope */
         ScopeCallback callback;
         void *userdata;
@@ -59,7 +60,7 @@ static int on_started(sd_bus_message *m, void *userdata, sd_bus_error *ret_error
                         k = s->job ? 0 : -ENOMEM;
                 }
         }
-        if (k < 0)
+        if (k < 0 || (s->job && s->queue_only))
                 scope_finish(s, k);
         return 0;
 }
@@ -118,26 +119,30 @@ static int plugin_properties(const PluginStart *p, sd_bus_message *m) {
         return k < 0 ? k : sd_bus_message_append(m, "(sv)", "ExecStart", "a(sasb)", 1, p->path, 1, p->path, false);
 }
 
-static int scope_send(ScopeStart *s) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-        int k = sd_bus_message_new_method_call(s->pid1->bus, &m, PID1_NAME, PID1_PATH, PID1_MANAGER, "StartTransientUnit");
+static int transient_properties(const ScopeStart *s, sd_bus_message *m) {
+        int k = sd_bus_message_open_container(m, 'a', "(sv)");
 
-        if (k >= 0)
-                k = sd_bus_message_append(m, "ss", s->name, "fail");
-        if (k >= 0)
-                k = sd_bus_message_open_container(m, 'a', "(sv)");
         if (k >= 0)
                 k = s->plugin ? plugin_properties(s->plugin, m) : scope_properties(s, m);
         if (k >= 0)
                 k = sd_bus_message_close_container(m);
+        return k < 0 ? k : sd_bus_message_append(m, "a(sa(sv))", 0);
+}
+
+static int scope_send(ScopeStart *s) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        int k = sd_bus_message_new_method_call(s->pid1->bus, &m, PID1_NAME, PID1_PATH, PID1_MANAGER, s->queue_only ? "StartUnit" : "StartTransientUnit");
+
         if (k >= 0)
-                k = sd_bus_message_append(m, "a(sa(sv))", 0);
+                k = sd_bus_message_append(m, "ss", s->name, "fail");
+        if (k >= 0 && !s->queue_only)
+                k = transient_properties(s, m);
         if (k >= 0)
                 k = sd_bus_call_async(s->pid1->bus, &s->slot, m, on_started, s, 0);
         return k;
 }
 
-static int transient_start(Pid1 *p, const char *name, const ScopeStart *how) {
+static int unit_start(Pid1 *p, const char *name, const ScopeStart *how) {
         ScopeStart *s;
         int k;
 
@@ -160,9 +165,13 @@ static int transient_start(Pid1 *p, const char *name, const ScopeStart *how) {
 }
 
 int pid1_start_scope(Pid1 *p, const char *scope, int pidfd, uint32_t pid, ScopeCallback callback, void *userdata) {
-        return transient_start(p, scope, &(ScopeStart) { .pidfd = pidfd, .pid = pid, .callback = callback, .userdata = userdata });
+        return unit_start(p, scope, &(ScopeStart) { .pidfd = pidfd, .pid = pid, .callback = callback, .userdata = userdata });
 }
 
 int pid1_start_plugin(Pid1 *p, const char *service, const PluginStart *plugin, ScopeCallback callback, void *userdata) {
-        return transient_start(p, service, &(ScopeStart) { .pidfd = -1, .plugin = plugin, .callback = callback, .userdata = userdata });
+        return unit_start(p, service, &(ScopeStart) { .pidfd = -1, .plugin = plugin, .callback = callback, .userdata = userdata });
+}
+
+int pid1_queue_start(Pid1 *p, const char *unit, ScopeCallback callback, void *userdata) {
+        return unit_start(p, unit, &(ScopeStart) { .pidfd = -1, .queue_only = true, .callback = callback, .userdata = userdata });
 }

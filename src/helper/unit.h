@@ -41,10 +41,13 @@ DEFINE_CLEANUP(Pid1 *, pid1_free);
 /* Each returns 0 and calls back later, or a negative errno and never does. A query whose connection is lost is asked again on the next; a list or a
  * scope is answered with -ECONNRESET. */
 _must_use_ int pid1_get_unit(Pid1 *p, const char *unit, UnitCallback callback, void *userdata);
+_must_use_ int pid1_get_unit_files(Pid1 *p, const char *unit, UnitCallback callback, void *userdata); /* only paths is filled in: a quarter of PID 1's work */
 _must_use_ int pid1_get_unit_exec(Pid1 *p, const char *unit, UnitCallback callback, void *userdata); /* with paths->exec */
 _must_use_ int pid1_list_units(Pid1 *p, UnitListCallback callback, void *userdata); /* of the types that can be a processing unit */
 /* A transient scope in trireme.slice with one process, which pidfd names. */
 _must_use_ int pid1_start_scope(Pid1 *p, const char *scope, int pidfd, uint32_t pid, ScopeCallback callback, void *userdata);
+/* Called back when its start is queued. */
+_must_use_ int pid1_queue_start(Pid1 *p, const char *unit, ScopeCallback callback, void *userdata);
 
 #define PLUGIN_TIMEOUT_USEC UINT64_C(10000000)
 typedef struct PluginStart {

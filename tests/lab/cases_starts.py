@@ -12,16 +12,18 @@ PORT = 7650
 KNOCK = """#include <arpa/inet.h>
 #include <stdlib.h>
 #include <unistd.h>
-/* knock ADDRESS PORT: connects before it does anything else. 0: got an answer, 7: turned away. */
+/* knock ADDRESS PORT [stay]: connects before it does anything else. 0: got an answer, 7: turned away, or it stays. */
 int main(int argc, char **argv) {
         struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(atoi(argv[2])) };
         int fd = socket(AF_INET, SOCK_STREAM, 0);
         char c;
 
         inet_pton(AF_INET, argv[1], &a.sin_addr);
-        if (connect(fd, (struct sockaddr *) &a, sizeof(a)) < 0 || write(fd, "x", 1) != 1 || read(fd, &c, 1) != 1)
-                return 7;
-        return 0;
+        if (connect(fd, (struct sockaddr *) &a, sizeof(a)) == 0 && write(fd, "x", 1) == 1 && read(fd, &c, 1) == 1)
+                return 0;
+        if (argc > 3)
+                pause();
+        return 7;
 }
 """
 STARTING, STARTED = "7d4958e842da4a758f6c1cdc7b36dcc5", "39f53479d3a045ac8e11786248231fbf"
@@ -119,6 +121,29 @@ def starts_around_daemon_reload_and_daemon_reexec_let_nothing_out(web, plain):
     with Door(plain, web) as door:
         knocks(web, "for i in $(seq %d); do systemctl start --no-block knock@r$i; [ $((i %% 4)) = 0 ] && systemctl daemon-reload; [ $i = 13 ] && systemctl daemon-reexec; "
                "sleep 0.1; done; true" % n, n, 120)
+        same("packets that should not have come", door.count(), 0)
+
+
+STARTERS = """rm -f /run/over /run/failed; touch /run/failed
+for k in 1 2 3; do while [ ! -e /run/over ]; do systemctl start {0} 2>>/run/failed; done & done
+for i in $(seq {1}); do sleep 0.0$((i % 10)); systemctl {2} {0} 2>>/run/failed; done
+touch /run/over; wait; sed -i '/canceled/d' /run/failed; wc -l </run/failed; head -n 3 /run/failed"""  # a stop cancels a start
+
+
+@case
+def a_start_that_meets_the_end_of_a_life_is_a_start(web, plain, report):
+    """Starts of what may still run, without a pause, while it is killed or restarted: PID 1 makes one of a start and of an attach that met the life before."""
+    n = 200 if LONG else 15
+    prepare(web, plain)
+    with Door(plain, web) as door:
+        for extra in ("", "Restart=always\nRestartSec=0\n"):
+            web.service("again", "/opt/lab/knock %s %d stay" % (plain.v4, PORT), "TriremeLabels=app=knock", extra=extra + "[Unit]\nStartLimitIntervalSec=0")
+            for end in ("kill -s KILL", "restart", "stop --no-block"):
+                out = web.must(STARTERS.format("again", n, end), timeout=60 + 2 * n)
+                same("starts that failed beside %s of %r" % (end, extra), out.split("\n", 1), ["0", ""])
+            holds("it is up in the end", web.wait("systemctl start again && systemctl is-active again"))
+            report.notes.append("%d ends" % (3 * n))
+            web.remove("again.service")
         same("packets that should not have come", door.count(), 0)
 
 
