@@ -48,6 +48,15 @@ static void test_finds_the_section_wherever_pid1_or_a_person_would(void **state)
                 { "[Unit]\n\xff\xfe\n[X-Trireme]\n", 0, true },      /* PID 1 gives up at the bad byte; the label was meant */
                 { "[Unit]\0[X-Trireme]\n", 19, true },               /* a NUL ends a line for PID 1 */
                 { "[Service]\nExecStart=x \\\n[X-Trireme]\n", 0, true }, /* continuation of a key that is not looked at: in doubt, yes */
+                { "[x-trireme]\n", 0, true },
+                { "[ XTRIREME ]\n", 0, true },
+                { "[X_Trireme]\n", 0, true },
+                { "[Trireme]\n", 0, true },
+                { "[[X-Trireme]]\n", 0, true },
+                { "X-Trireme]\n", 0, true },                         /* no bracket at the other end */
+                { " X-Trireme \n", 0, true },
+                { "[Service]\nTriremeLabels=a=b\n", 0, true },       /* outside of its section */
+                { "TriremeNonsense = 1\n", 0, true },
                 { "[Service]\nSockets=a.socket \\\n[X-Trireme]\n", 0, true, "s:a.socket s:[X-Trireme] " },
         };
 
@@ -59,9 +68,8 @@ static void test_leaves_all_other_files_alone(void **state) {
                 { "\n", 0, false },
                 { "[Unit]\nDescription=[X-Trireme]\n", 0, false },
                 { "#[X-Trireme]\n;[X-Trireme]\n  # [X-Trireme]\n", 0, false },
-                { "[X-TriremeOther]\n[X-Trireme-2]\n[X-Trireme_]\n", 0, false },
-                { "[x-trireme]\n[Trireme]\n[X-Tri", 0, false },
-                { "[Service]\nTriremeLabels=a=b\n", 0, false },
+                { "[X-TriremeOther]\n[X-Trireme-2]\n[X-Trireme_]\n[TriremeX]\n[X-Tri", 0, false },
+                { "[Unit]\nWants=trireme.service\nDescription=X-Trireme\nTrireme\\\nTriremeLabels\nTrireme is=nice\n", 0, false },
         };
 
         check_scans(cases, ELEMENTSOF(cases));

@@ -2,8 +2,11 @@
 #include "unit-scan.h"
 
 #include <string.h>
+#include <strings.h>
 
-#define SECTION "[X-Trireme"
+#include "util/macro.h"
+
+#define SETTING "Trireme" /* how all begin */
 
 typedef struct Line {
         const char *p, *end; /* without leading and trailing white space */
@@ -37,13 +40,42 @@ static bool line_begins(Line line, const char *word) {
         return (size_t) (line.end - line.p) >= n && memcmp(line.p, word, n) == 0;
 }
 
-/* [X-Trireme] in any state of repair, but not [X-TriremeOther]. */
-static bool line_is_our_section(Line line) {
-        const char *p = line.p + strlen(SECTION);
+static bool is_word_char(char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+}
 
-        if (!line_begins(line, SECTION))
+/* [X-Trireme] in any state of repair, and what somebody wrote who meant it, but not [X-TriremeOther]. */
+static bool line_is_our_section(Line line) {
+        static const char *const names[] = { "X-Trireme", "XTrireme", "X_Trireme", "Trireme" };
+        bool bracket = line.p < line.end && *line.p == '[';
+        const char *p = line.p;
+
+        while (p < line.end && (is_space(*p) || *p == '['))
+                p++;
+        for (size_t i = 0; i < ELEMENTSOF(names); i++) {
+                size_t n = strlen(names[i]);
+                const char *rest = p + n;
+
+                if ((size_t) (line.end - p) < n || strncasecmp(p, names[i], n) != 0 || (rest < line.end && is_word_char(*rest)))
+                        continue;
+                while (!bracket && rest < line.end && (is_space(*rest) || *rest == ']'))
+                        rest++;
+                return bracket || rest == line.end;
+        }
+        return false;
+}
+
+/* Wherever it stands: outside of its section it is a fault. */
+static bool line_is_our_setting(Line line) {
+        const char *p = line.p;
+
+        if (!line_begins(line, SETTING))
                 return false;
-        return p == line.end || !((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') || *p == '-' || *p == '_');
+        while (p < line.end && is_word_char(*p))
+                p++;
+        while (p < line.end && is_space(*p))
+                p++;
+        return p < line.end && *p == '=';
 }
 
 /* The value behind "word =", or false. */
@@ -89,15 +121,14 @@ bool unit_scan(const char *text, size_t len, unit_scan_cb cb, void *userdata) {
 
                 if (line.p == line.end || *line.p == '#' || *line.p == ';')
                         continue; /* a comment does not end a continuation */
+                labelled |= line_is_our_section(line) || line_is_our_setting(line);
                 if (continued >= 0)
                         value = line;
                 else if (*line.p == '[') {
-                        labelled |= line_is_our_section(line);
                         section = line_begins(line, keys[0].section) ? 0 : line_begins(line, keys[1].section) ? 1 : -1;
                         continue;
                 } else if (section < 0 || !line_value(line, keys[section].word, &value))
                         continue;
-                labelled |= line_is_our_section(line);
                 each_word(value, keys[section].key, cb, userdata);
                 continued = line.end[-1] == '\\' ? section : -1;
         }

@@ -3,8 +3,9 @@
 
 /* What the generator needs to know of a unit file or drop-in, found in one pass over its bytes. Pure; the input is any bytes at all.
  *
- * This is not the parser of the settings (policy/unit-settings.h): it must only never miss a section that PID 1 or the enforcer would see. A damaged header
- * ("[X-Trireme" without its bracket) counts, so that the enforcer gets to see the file and can say what is wrong with it. */
+ * This is not the parser of the settings (policy/unit-settings.h): it must only never miss what the enforcer takes for its own. A damaged header ("[X-Trireme"
+ * without its bracket), one that is misspelt ("[x-trireme]", "[Trireme]") and a setting outside of its section count, so that the unit does not start unprotected and the
+ * enforcer can say what is wrong. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,5 +18,5 @@ typedef enum UnitScanKey {
 /* value is borrowed, not NUL-terminated, not empty and without white space. */
 typedef void (*unit_scan_cb)(void *userdata, UnitScanKey key, const char *value, size_t len);
 
-/* Returns whether there is a [X-Trireme] section; calls cb for each value. */
+/* Returns whether there is a [X-Trireme] section, or something that was meant to be one; calls cb for each value. */
 bool unit_scan(const char *text, size_t len, unit_scan_cb cb, void *userdata);

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MARKER "X-Trireme"
+#include "policy/unit-settings.h"
 
 typedef struct Entry {
         dev_t device;
@@ -142,7 +142,7 @@ int file_cache_read(FileCache *c, int fd, char **ret_data, size_t *ret_size) {
         r = read_all(fd, (size_t) st.st_size, &data);
         if (r < 0)
                 return r;
-        if (!memmem(data, (size_t) st.st_size, MARKER, strlen(MARKER))) {
+        if (!unit_settings_may_mention(data, (size_t) st.st_size)) {
                 free(data);
                 data = NULL;
         }

@@ -16,5 +16,5 @@ _must_use_ int file_cache_new(FileCache **ret);
 FileCache *file_cache_free(FileCache *c);
 DEFINE_CLEANUP(FileCache *, file_cache_free);
 
-/* fd: an open regular file, or /dev/null of a masked one. *ret_data is yours, with a NUL behind it; NULL: the file does not mention X-Trireme. -EFBIG, -EINVAL (not a regular file), -ENOMEM, or what fstat/read say. */
+/* fd: an open regular file, or /dev/null of a masked one. *ret_data is yours, with a NUL behind it; NULL: the file does not mention Trireme, however it is spelt. -EFBIG, -EINVAL (not a regular file), -ENOMEM, or what fstat/read say. */
 _must_use_ int file_cache_read(FileCache *c, int fd, char **ret_data, size_t *ret_size);

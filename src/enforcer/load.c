@@ -12,6 +12,7 @@
 #include "util/log.h"
 #include "util/utf8.h"
 
+#define SECTION "X-Trireme"
 #define SLICES_MAX 16u /* of one unit; HELPER_LEVEL_MAX is what the rules reach */
 
 typedef struct LoadFile {
@@ -269,7 +270,7 @@ static int load_take_file(Load *l, int fd, const char *path) {
                 return -ENOMEM;
         }
         l->n_files++;
-        return load_add_source(l, f->path);
+        return memmem(f->data, f->size, SECTION, strlen(SECTION)) ? load_add_source(l, f->path) : 0; /* others only mention a unit of ours */
 }
 
 static void on_files(Link *link, const LinkMessage *msg, int result, void *userdata) {

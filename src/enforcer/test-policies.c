@@ -91,6 +91,25 @@ static void several_faults_of_a_unit_are_one_line(void **state) {
         assert_non_null(strstr(u->reason_text, ":4: TriremeColour=: "));
 }
 
+static void a_section_that_was_meant_denies_the_unit_too(void **state) {
+        static const char *const texts[] = { "[x-trireme]\nTriremeLabels=app=web\n", "[Trireme]\nTriremeLabels=app=web\n", "[Service]\nTriremeLabels=app=web\n" };
+        World *w = *state;
+
+        for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
+                HelperUnit u = make_unit("a.service", 77, HELPER_ACTIVE, HELPER_UNIT_ATTACHED);
+
+                w->texts[0][0] = "a.service";
+                w->texts[0][1] = texts[i];
+                if (i == 0)
+                        world_start(w, WORLD_PSK);
+                world_attach(w, "a.service", 77);
+                helper_event(w, HELPER_UNIT, &u);
+                world_settle(w);
+                assert_non_null(units_find(&w->m->units, "a.service"));
+                assert_int_equal(units_find(&w->m->units, "a.service")->reason, REASON_BAD_SETTINGS);
+        }
+}
+
 static void a_faulty_file_at_the_start_denies_those_who_name_a_policy(void **state) {
         World *w = *state;
         Unit *u;
@@ -150,6 +169,7 @@ int main(void) {
                 TEST(rules_of_a_drop_in_replace_accepts_and_keep_rejects),
                 TEST(an_unknown_policy_denies_the_unit_and_says_so),
                 TEST(several_faults_of_a_unit_are_one_line),
+                TEST(a_section_that_was_meant_denies_the_unit_too),
                 TEST(a_faulty_file_at_the_start_denies_those_who_name_a_policy),
                 TEST(a_reload_swaps_all_policies_or_none),
                 TEST(a_daemon_reload_reads_the_policies_too),

@@ -277,11 +277,10 @@ static int parse_line(Parser *p, ConfigFault found) {
 }
 
 /* Most unit files have nothing for us, so they cost one scan. */
-static bool may_mention(const ConfigFile *f) {
+bool unit_settings_may_mention(const char *s, size_t size) {
         static const char name[] = "trireme";
-        const char *s = f->data;
 
-        for (size_t i = 0; i + strlen(name) <= f->size; i++)
+        for (size_t i = 0; i + strlen(name) <= size; i++)
                 if ((s[i] | 0x20) == 't' && strncasecmp(s + i, name, strlen(name)) == 0)
                         return true;
         return false;
@@ -322,7 +321,7 @@ int unit_settings_parse(const ConfigFile *files, size_t n_files, const UnitSpeci
 
         for (size_t i = 0; r >= 0 && i < n_files; i++) {
                 p.file = files + i;
-                if (may_mention(p.file))
+                if (unit_settings_may_mention(p.file->data, p.file->size))
                         r = parse_file(&p);
         }
         if (r >= 0 && (errors->n_errors > n_errors || errors->n_omitted > n_omitted))

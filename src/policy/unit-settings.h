@@ -38,6 +38,8 @@ typedef struct UnitSettings {
 } UnitSettings;
 
 void unit_settings_done(UnitSettings *s);
+/* False: unit_settings_parse() finds nothing in such a file. */
+bool unit_settings_may_mention(const char *data, size_t size);
 /* Returns 1: labelled; 0: no section anywhere (*ret is empty); -EINVAL: faults, appended to *errors, *ret untouched (the unit is labelled and must be denied everything);
  * -ENOMEM. */
 _must_use_ int unit_settings_parse(const ConfigFile *files, size_t n_files, const UnitSpecifiers *specifiers, UnitSettings *ret, ConfigErrors *errors);

@@ -55,6 +55,21 @@ def a_unit_started_by_hand_pulls_the_enforcer_in(solo):
 
 
 @case
+def a_section_that_was_meant_denies_the_unit_from_its_start(solo):
+    """Misspelt, or settings outside of it: the unit was to be protected, so it is not left open."""
+    solo.must("systemctl stop nginx %s" % TRIREME_UNITS, timeout=60)
+    for index, text in enumerate(("[x-trireme]\nTriremeLabels=app=web", "[Trireme]\nTriremeLabels=app=web", "TriremeLabels=app=web")):
+        name, port = "meant%d" % index, 7720 + index
+        solo.write("/etc/systemd/system/%s.service" % name, "[Service]\nType=notify\nNotifyAccess=all\nExecStart=/opt/lab/probe serve %d meant\n%s\n" % (port, text))
+        solo.must("systemctl daemon-reload && systemctl start %s" % name, timeout=60)
+        denied("a stranger, of " + text, solo.probe("tcp", "127.0.0.1", port))
+        row = unit_row(solo, name + ".service")
+        same("state of " + text, row["state"], "denied")
+        contains("reason of " + text, row["reason"], "write [X-Trireme] above it" if index == 2 else "write the section's name as [X-Trireme]")
+        solo.remove(name + ".service")
+
+
+@case
 def labels_changed_by_daemon_reload_hold_without_a_restart(solo):
     solo.must("systemctl start nginx", timeout=60)
     pid = solo.must("systemctl show -P MainPID nginx")
