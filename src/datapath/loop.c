@@ -50,7 +50,7 @@ static void tick(Datapath *d, usec_t now) {
                         records_add(&d->records, &d->control, &record, now);
         }
         send_counters(d);
-        notify_send(&d->notify, "WATCHDOG=1");
+        notify_alive(&d->notify);
         d->next_tick_usec = now + (r > 0 ? PENDING_TICK_USEC : TICK_USEC);
 }
 

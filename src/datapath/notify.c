@@ -63,6 +63,13 @@ void notify_send(const Notify *n, const char *state) {
                 log_warning_errno(errno, "Cannot notify the service manager");
 }
 
+void notify_alive(const Notify *n) {
+        static const char state[] = "WATCHDOG=1";
+
+        if (n->fd >= 0 && send(n->fd, state, strlen(state), MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno != EAGAIN)
+                log_warning_errno(errno, "Cannot notify the service manager");
+}
+
 /* FDPOLL=0, because PID 1 closes stored sockets that show an error, and those of queues show an overrun so. */
 int notify_store(const Notify *n, const char *name, int fd) {
         union { struct cmsghdr head; uint8_t space[CMSG_SPACE(sizeof(int))]; } control = {

@@ -16,5 +16,6 @@ typedef struct Notify {
 _must_use_ int notify_open(Notify *n); /* from $NOTIFY_SOCKET and $WATCHDOG_USEC */
 void notify_close(Notify *n);
 void notify_send(const Notify *n, const char *state);
+void notify_alive(const Notify *n); /* for its watchdog; a service manager that does not read keeps no packet waiting */
 /* Leaves a copy of fd with the service manager, for the next process, under this name; nothing is done where nobody wants to know. */
 _must_use_ int notify_store(const Notify *n, const char *name, int fd);

@@ -234,6 +234,17 @@ static void *run(void *userdata) {
         return NULL;
 }
 
+/* A service manager that hangs: its socket is full. */
+static int full_socket(void) {
+        int fds[2];
+
+        assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, fds), 0); /* the other end stays open as long as we live */
+        while (send(fds[0], "x", 1, MSG_DONTWAIT) >= 0)
+                ;
+        assert_int_equal(errno, EAGAIN);
+        return fds[0];
+}
+
 static void world_open(World *w) {
         const struct timeval patience = { .tv_usec = QUEUE_PATIENCE_USEC };
         char path[64];
@@ -253,6 +264,7 @@ static void world_open(World *w) {
         }
         assert_int_equal(queue_batch_init(&w->d.own_batch), 0);
         assert_int_equal(verdicts_init(&w->d.own_verdicts, w->d.queues), 0);
+        w->d.notify.fd = full_socket();
         w->d.control.peer_uid = getuid();
         assert_int_equal(control_listen(&w->d.control, path), 0);
         w->enforcer = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
