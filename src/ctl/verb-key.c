@@ -20,6 +20,8 @@ static int key_new(const Options *o, const char *path) {
         _cleanup_(secret_freep) char *text = NULL;
         int r = psk_text_new(&text);
 
+        if (r >= 0 && !o->encrypt && streq(path, PSK_PATH) && mkdir(CREDSTORE, 0700) < 0 && errno != EEXIST)
+                r = log_error_errno(errno, "Cannot create " CREDSTORE);
         if (r >= 0 && o->encrypt)
                 r = key_store_encrypted("trireme.psk", text);
         else if (r >= 0)
