@@ -103,7 +103,7 @@ class Ctl(unittest.TestCase):
         self.ctl("list", "--json=xml", status=1)
 
     def test_status_of_the_host_and_of_a_unit(self):
-        out = self.ctl("status")
+        out = self.ctl("status", status=1)  # it is disarmed
         self.assertIn("Armed: NO: everything passes until triremectl arm", out)
         self.assertIn("group secret", out)
         self.assertIn("datapath: NOT CONNECTED", out)
