@@ -136,7 +136,7 @@ def a_helper_that_ends_again_and_again_lets_no_stranger_in_at_any_moment(web, pl
     knocks = [plain.popen("/opt/lab/storm knock %s %s" % (web.v4, words)), web.popen("/opt/lab/storm knock 127.0.0.1 " + words)]
     began = time.monotonic()
     try:
-        hammer = json.loads(web.must("/opt/lab/hammer %d" % ends, timeout=20 * ends))
+        hammer = json.loads(web.must("/opt/lab/hammer end %d" % ends, timeout=20 * ends))
         seconds = time.monotonic() - began
     finally:
         for machine in (web, plain):

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What happens to a host: other firewalls, memory and disk that run out, a bus that dies, processes that hang, an upgrade. Nothing opens, all heals or is reported."""
 
+import json
 import time
 
+from cases_crashes import HAMMER, STORM
 from cases_failures import Held, PROCESSES, closed_and_open
+from cases_paths import QUEUES
 from expect import connected, contains, denied, holds, same, unit_row
 from suite import case
 
@@ -24,6 +27,62 @@ def nftables_service_may_start_reload_and_stop(web, peer, plain):
             strangers_denied("after %s" % verb, web, plain)
             held.lives("systemctl %s nftables" % verb)
     closed_and_open(web, peer, plain)
+
+
+@case
+def firewalld_may_start_reload_and_stop(desk, peer, plain):
+    """Its zone lets everything in, so that what is denied is denied by the labels. It hooks in before ours and out again while strangers knock."""
+    desk.must("firewall-offline-cmd --set-default-zone=trusted", timeout=60)
+    plain.write("/opt/lab/storm", STORM, 0o755)
+    with Held(peer, desk, 7916) as held:
+        knock = plain.popen("/opt/lab/storm knock %s 7916 1 300 600" % desk.v4)
+        try:
+            for command in ("systemctl start firewalld", "firewall-cmd --reload", "systemctl stop firewalld", "systemctl start firewalld", "systemctl restart firewalld"):
+                desk.must(command, timeout=90)
+                held.lives(command)
+                same("tables of firewalld after '%s'" % command, "firewalld" in desk.must("nft list tables"), "stop" not in command)
+                denied("a local stranger after '%s'" % command, desk.probe("tcp", "127.0.0.1", 7916, "--wait=0.4"))
+                connected("the label after '%s'" % command, peer.probe("tcp", desk.v4, 7916, "--wait=8", label="app=web"))
+        finally:
+            plain.run("pkill -TERM -f '^/usr/bin/python3 /opt/lab/storm knock'")
+            desk.run("systemctl stop firewalld", timeout=60)
+        counts = json.loads(knock.communicate(timeout=60)[0])["counts"]
+        same("strangers meanwhile: %s" % counts, counts.get("connected", 0) + counts.get("answered", 0), 0)
+        holds("they knocked: %s" % counts, counts["tried"] > 300)
+
+
+@case
+def netlink_sockets_that_overrun_open_nothing_and_heal(web, peer, plain):
+    """Receive buffers of the least size that the kernel knows, for what the packets are read from, the table is changed through, and sockets are asked about; and more at a time than
+    they hold. The kernel answers ENOBUFS to who reads then."""
+    for machine in (web, peer, plain):
+        machine.write("/opt/lab/storm", STORM, 0o755)
+        machine.write("/opt/lab/hammer", HAMMER, 0o755)
+    dropped = "awk '{ n += $7 } END { print n }' " + QUEUES
+    with Held(peer, web, 7917) as held:
+        before = int(web.must(dropped))
+        pids = {name: int(web.must("systemctl show -P MainPID %s.service" % name)) for name in ("trireme-datapath", "trireme-helper")}
+        for name, pid in pids.items():
+            holds("%s has netlink sockets" % name, int(web.must("/opt/lab/hammer squeeze %d 0" % pid)) > 0)
+        words = "/opt/lab/storm knock %s 7917 1 200 4" % web.v4
+        knocks = [plain.popen(words), peer.popen(words), web.popen(words)]
+        labelled = peer.popen("triremectl run --label=app=web -- " + words)
+        for _ in range(4):
+            web.must("kill -STOP %d; sleep 0.5; kill -CONT %d; sleep 0.5" % (pids["trireme-datapath"], pids["trireme-datapath"]))
+        for knock in knocks:
+            counts = json.loads(knock.communicate(timeout=60)[0])["counts"]
+            same("strangers: %s" % counts, counts.get("connected", 0) + counts.get("answered", 0), 0)
+            holds("they knocked: %s" % counts, counts["tried"] > 100)
+        counts = json.loads(labelled.communicate(timeout=60)[0])["counts"]
+        holds("the buffers overran: %s" % counts, int(web.must(dropped)) > before)
+        held.lives("overruns")
+        strangers_denied("after that", web, plain)
+        holds("a unit can be attached", web.wait("triremectl run --label=app=web -- true", 20))
+        same("the processes are the same", [int(web.must("systemctl show -P MainPID %s.service" % name)) for name in pids], list(pids.values()))
+        contains("doctor", web.run("triremectl doctor", timeout=60).out, "queue-overruns")
+        for pid in pids.values():
+            web.must("/opt/lab/hammer squeeze %d 1000000" % pid)
+        closed_and_open(web, peer, plain)
 
 
 @case
@@ -111,8 +170,9 @@ def disarmed_stays_so_over_restarts_says_so_and_ends_by_itself(web, plain):
     web.must("systemctl kill -s KILL trireme.service trireme-helper.service")
     holds("status says so again", web.wait("triremectl status | grep -q 'everything passes'", 8))
     same("a stranger after a crash, while disarmed", plain.probe("tcp", web.v4, 80)["result"], "connected")
-    same("exit status of doctor", web.run("triremectl doctor", timeout=60).status != 2, True)
+    same("exit status of status, also as JSON", [web.run("triremectl status" + how).status for how in ("", " --json=short")], [1, 1])
     holds("it is armed again by itself", web.wait("triremectl status | grep -q 'Armed: yes'", 20))
+    same("exit status of status", web.run("triremectl status").status, 0)
     holds("not before its time: %.1f s" % (time.monotonic() - began), time.monotonic() - began > 8)
     strangers_denied("afterwards", web, plain)
 

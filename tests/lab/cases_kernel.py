@@ -4,6 +4,7 @@ the profiles that are installed, and under SELinux."""
 
 import json
 
+from cases_failures import PROCESSES, Held
 from expect import contains, curl_fails, curl_succeeds, denied, holds, same, unit_row
 from suite import case
 
@@ -137,6 +138,68 @@ def a_unit_that_the_kernel_kills_for_its_memory_ends_with_that_cause(stock):
     holds("so does the journal", stock.wait("journalctl -b -u trireme | grep -F 'hungry.service ended (oom-kill)'", 20))
     holds("nothing of it is left", stock.wait("! triremectl list --no-legend | grep hungry", 20))
     stock.remove("hungry.service")
+
+
+@case
+def processes_that_the_kernel_kills_for_their_memory_open_nothing_and_come_back(stock):
+    """All three, again and again, as long as they may not have what they need."""
+    services = [name + ".service" for name in PROCESSES]
+    with Held(stock, stock, 7201) as held:
+        for service in services:
+            stock.must("systemctl set-property --runtime %s MemoryMax=128K" % service)
+        for service in services:
+            holds("%s is killed" % service, stock.wait("journalctl -b -o cat _PID=1 UNIT=%s | grep -q oom-kill" % service, 30))
+        denied("a stranger meanwhile", stock.probe("tcp", "127.0.0.1", 7201, "--wait=2"))
+        held.lives("the kills")
+        for service in services:
+            stock.must("systemctl set-property --runtime %s MemoryMax=infinity" % service)
+        for service in services:
+            holds("%s is back" % service, stock.wait("systemctl is-active " + service, 60))
+        denied("a stranger afterwards", stock.probe("tcp", "127.0.0.1", 7201, "--wait=2"))
+        holds("the label gets in again", stock.wait("triremectl run --label=app=web -- /opt/lab/probe tcp 127.0.0.1 7201 --wait=4 | grep -q connected", 30))
+        held.lives("all that")
+
+
+@case
+def a_full_connection_table_opens_nothing_is_named_and_heals(stock):
+    """No entry can be had, and without one nothing passes, labelled or not."""
+    limit = "/proc/sys/net/netfilter/nf_conntrack_max"
+    with Held(stock, stock, 7202) as held:
+        before = stock.must("cat " + limit).strip()
+        stock.must("echo 1 >" + limit)
+        try:
+            for _ in range(3):
+                denied("a stranger", stock.probe("tcp", "127.0.0.1", 7202, "--wait=1"))
+            denied("the label, too", stock.probe("tcp", "127.0.0.1", 7202, "--wait=1", label="app=web"))
+            held.lives("a full connection table")
+            doctor = stock.run("triremectl doctor", timeout=60)
+            contains("doctor", doctor.out, "nf_conntrack_max")
+            same("its exit status", doctor.status, 1)
+            contains("the kernel's log", stock.must("dmesg"), "table full, dropping packet")
+        finally:
+            stock.must("echo %s >%s" % (before, limit))
+        denied("a stranger afterwards", stock.probe("tcp", "127.0.0.1", 7202, "--wait=2"))
+        holds("the label gets in again", stock.wait("triremectl run --label=app=web -- /opt/lab/probe tcp 127.0.0.1 7202 --wait=4 | grep -q connected", 30))
+        held.lives("all that")
+
+
+@case
+def a_clock_that_jumps_opens_nothing_and_is_named_when_it_went_back(stock):
+    """Nothing of a live connection or a unit hangs on the wall clock; tokens do, and are made anew at each jump."""
+    made = "journalctl -b -u trireme -o cat | grep -c 'making new tokens'"
+    with Held(stock, stock, 7203) as held:
+        for number, jump in enumerate(("+5 hours", "-9 hours", "+4 hours")):
+            before = int(stock.run(made).out or 0)
+            stock.must("date -s '%s'" % jump)
+            holds("tokens are made anew", stock.wait("test $(%s) -gt %d" % (made, before), 20))
+            denied("a stranger after " + jump, stock.probe("tcp", "127.0.0.1", 7203, "--wait=2"))
+            holds("the label gets in after " + jump,
+                  stock.wait("triremectl run --label=app=web -- /opt/lab/probe tcp 127.0.0.1 7203 --wait=4 | grep -q connected", 30))
+            held.lives("a jump of the clock by " + jump)
+            behind = ("behind what it was before" in stock.must("triremectl status"), "fail clock" in " ".join(stock.run("triremectl doctor", timeout=60).out.split()))
+            same("status and doctor say that it went back, after " + jump, behind, (number > 0, number > 0))
+    stock.must("systemctl stop trireme.service && rm /var/lib/trireme/clock && systemctl start trireme.service", timeout=60)
+    holds("they say so no more", "behind what" not in stock.must("triremectl status"))
 
 
 @case

@@ -1,11 +1,11 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Runs inside a machine, as root: ends the helper again and again, as soon as it is back.
+"""Runs inside a machine, as root, and takes the netlink sockets of other processes, as only root can.
 
-    hammer COUNT     in turn by SIGKILL; by SIGTERM; and by SIGKILL after the table has been made to look like another version's, so that its chains
-                     are replaced. Prints JSON: how many ends, and how many such tables
-
-Nobody but the owner of the table can change it, so this takes the socket of the helper, as only root can."""
+    end COUNT          ends the helper again and again, as soon as it is back: in turn by SIGKILL; by SIGTERM; and by SIGKILL after the table has been made
+                       to look like another version's, so that its chains are replaced. Nobody but the owner of the table can change it, so this uses the
+                       helper's socket. Prints JSON: how many ends, and how many such tables
+    squeeze PID SIZE   gives the netlink sockets of a process receive buffers of SIZE bytes; of 0 the kernel makes the least it knows. Prints how many"""
 
 import ctypes
 import json
@@ -19,21 +19,25 @@ import sys
 NETFILTER = 12                         # NETLINK_NETFILTER
 NFTABLES = 10                          # NFNL_SUBSYS_NFTABLES
 NEW_ELEMENT, DELETE_ELEMENT, BEGIN, END = NFTABLES << 8 | 12, NFTABLES << 8 | 14, 0x10, 0x11
+RECEIVE_BUFFER_FORCE = 33              # SO_RCVBUFFORCE of asm-generic/socket.h
 LAYOUT, OTHER_LAYOUT = 0, 77           # option's key, and what no version has
 
 
-def socket_of(pid):
-    """The helper's netlink socket, which owns the table; None before it has one."""
+def sockets_of(pid, protocol=None):
+    """The netlink sockets of a process, those of one protocol or all."""
     with open("/proc/%d/net/netlink" % pid) as file:
-        inodes = {line.split()[9] for line in file.readlines()[1:] if int(line.split()[1]) == NETFILTER}
+        lines = [line.split() for line in file.readlines()[1:]]
+    inodes = {line[9] for line in lines if protocol is None or int(line[1]) == protocol}
+    pidfd, found = os.pidfd_open(pid), []
     for number in os.listdir("/proc/%d/fd" % pid):
         name = os.readlink("/proc/%d/fd/%s" % (pid, number))
         if name.startswith("socket:[") and name[8:-1] in inodes:
-            fd = ctypes.CDLL(None, use_errno=True).syscall(438, os.pidfd_open(pid), int(number), 0)  # pidfd_getfd(2)
+            fd = ctypes.CDLL(None, use_errno=True).syscall(438, pidfd, int(number), 0)  # pidfd_getfd(2)
             if fd < 0:
                 raise OSError(ctypes.get_errno(), "pidfd_getfd")
-            return socket.socket(fileno=fd)
-    return None
+            found.append(socket.socket(fileno=fd))
+    os.close(pidfd)
+    return found
 
 
 def attribute(kind, *parts):
@@ -70,16 +74,23 @@ def wait_ready(former):
             return int(pid)
 
 
-def main(count):
+def end(count):
     pid, forged = wait_ready(0), 0
-    for number in range(count):
+    for number in range(int(count)):
         if number % 3 == 2:
-            pretend_other_version(socket_of(pid))
+            pretend_other_version(*sockets_of(pid, NETFILTER))
             forged += 1
         os.kill(pid, signal.SIGTERM if number % 3 == 1 else signal.SIGKILL)
         pid = wait_ready(pid)
-    print(json.dumps({"ends": count, "forged": forged}))
+    print(json.dumps({"ends": int(count), "forged": forged}))
+
+
+def squeeze(pid, size):
+    found = sockets_of(int(pid))
+    for sock in found:
+        sock.setsockopt(socket.SOL_SOCKET, RECEIVE_BUFFER_FORCE, int(size))
+    print(len(found))
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    {"end": end, "squeeze": squeeze}[sys.argv[1]](*sys.argv[2:])

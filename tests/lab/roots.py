@@ -16,8 +16,8 @@ GUEST_PACKAGES = [
 SUITES = ("bookworm", "trixie")
 # What the cases of whole jobs run: PostgreSQL, and Ansible over SSH.
 JOB_PACKAGES = ["postgresql", "postgresql-contrib", "openssh-server", "openssh-client", "ansible-core"]
-# What people log in with, and containers.
-PEOPLE_PACKAGES = ["openssh-server", "openssh-client", "sudo", "cron", "libpam-systemd", "dbus-user-session", "podman", "crun"]
+# What people log in with, containers, and another firewall.
+PEOPLE_PACKAGES = ["openssh-server", "openssh-client", "sudo", "cron", "libpam-systemd", "dbus-user-session", "podman", "crun", "firewalld"]
 KERNEL_PACKAGES = ["linux-image-cloud-amd64", "initramfs-tools"]
 # What a stock kernel can do that the kernel of a container's host may not.
 SECURITY_PACKAGES = ["apparmor", "selinux-policy-default", "policycoreutils"]
@@ -50,8 +50,8 @@ def jobs_layer(suite):
 
 
 def people_layer(suite):
-    """A layer over the root of a suite for people who log in; neither sshd, cron nor podman is started at boot."""
-    return layer("people", suite, PEOPLE_PACKAGES, "systemctl disable ssh cron podman.service podman.socket podman-restart podman-auto-update; rm -f /etc/ssh/ssh_host_*")
+    """A layer over the root of a suite for people who log in; neither sshd, cron, podman nor firewalld is started at boot."""
+    return layer("people", suite, PEOPLE_PACKAGES, "systemctl disable ssh cron firewalld podman.service podman.socket podman-restart podman-auto-update; rm -f /etc/ssh/ssh_host_*")
 
 
 def security_layer(suite):

@@ -9,7 +9,7 @@ A case is a function whose name is the sentence it proves. Its parameters name t
     plain    no Trireme at all
     solo     Trireme with no key configured, on its own
     mallory  no Trireme either: the attacker of tests/attack
-    desk     Trireme and the lab's PSK; sshd, sudo, cron and podman, none of them running
+    desk     Trireme and the lab's PSK; sshd, sudo, cron, podman and firewalld, none of them running
     db, ops  Trireme and the lab's PSK; PostgreSQL, sshd and Ansible, none of them running
     pki      nginx as on web, and no key but what the case gives it
     node     neither a key nor anything labelled
