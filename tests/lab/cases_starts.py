@@ -220,7 +220,7 @@ LEFT = ("nft list ruleset | grep -cE 'cgroup|: 0x' ; find /run/trireme/attached 
 @case
 def after_many_starts_and_stops_nothing_is_left(web, report):
     """Elements, marks, files, descriptors and attach units are as many as before; memory has stopped growing by then."""
-    rounds, n = (100, 20) if LONG else (12, 10)
+    rounds, n = (10, 100) if LONG else (12, 10)
     web.write("/etc/systemd/system/many@.service", "[Unit]\nStartLimitIntervalSec=0\n[Service]\nExecStart=/bin/sleep 1000\n[X-Trireme]\nTriremeLabels=app=web many=%i\n")
     web.must("systemctl daemon-reload")
     units = " ".join("many@%d" % number for number in range(n))
