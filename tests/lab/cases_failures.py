@@ -136,9 +136,14 @@ def a_unit_that_cannot_be_attached_does_not_start(web):
 
 @case
 def flushing_conntrack_opens_nothing(web, peer, plain):
-    closed_and_open(web, peer, plain)
-    web.must("conntrack -F")
-    peer.must("conntrack -F")
+    """What was authorized stood there: live connections are cut, with a record, and come about anew."""
+    with Held(peer, web, 7906):
+        web.must("conntrack -F")
+        peer.must("conntrack -F")
+        denied("a stranger right after", plain.probe("tcp", web.v4, 7906, "--wait=0.5"))
+        holds("the live connection is cut", peer.wait("! grep -q alive " + HELD, 20))
+        recorded = "triremectl flows --denied --json=short | tr '}' '\\n' | grep 7906 | grep -q not-authorized"
+        holds("it is recorded at one end", web.wait(recorded, 5) or peer.wait(recorded, 5))
     closed_and_open(web, peer, plain)
 
 
