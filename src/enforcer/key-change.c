@@ -18,11 +18,16 @@
 #include "util/log.h"
 
 #define FETCH_USEC (30 * USEC_PER_SEC) /* a TPM that decrypts takes its time */
+/* PID 1 rejects who waits when a service of the socket ends: one that could not have its credentials, or one that has served another reload. */
+#define FETCH_TRIES 5u
+#define FETCH_AGAIN_USEC (100 * USEC_PER_MSEC) /* it goes on rejecting for a moment */
 
-struct KeyFetch {
+struct KeyFetch {                      /* one at a time, the last of the list */
         KeyFetch *next;
         Manager *manager;
-        sd_event_source *io, *timer;
+        sd_event_source *io, *timer;   /* NULL: waits for its turn */
+        sd_event_source *again;
+        unsigned n_tries;
         key_change_done_t done;
         void *userdata;
 };
@@ -104,6 +109,7 @@ static void fetch_free(KeyFetch *f) {
                 }
         sd_event_source_disable_unref(f->io);
         sd_event_source_disable_unref(f->timer);
+        sd_event_source_disable_unref(f->again);
         free(f);
 }
 
@@ -112,6 +118,8 @@ static void finish(Manager *m, int r, int directory, key_change_done_t done, voi
 
         if (r >= 0)
                 r = change_keys(m, directory, &text);
+        else if (r == -ECONNRESET)
+                text = strdup("systemd cannot read or decrypt the credentials; see: journalctl -u trireme-credentials.service");
         if (r < 0)
                 log_error_errno(r, "Cannot take new keys, those in force stay in force%s%s", text ? ": " : "", text ?: "");
         if (done)
@@ -127,25 +135,47 @@ static void fetch_finish(KeyFetch *f, int r, int directory) {
         fetch_free(f); /* closes the connection, at which the credentials vanish: only now */
 }
 
-static int on_directory(sd_event_source *s, int fd, uint32_t events, void *userdata) {
+/* *ret stays -1 where there is no credential at all. -ECONNRESET: nobody is there any more who would pass it. */
+static int receive_directory(int fd, int *ret) {
         union { struct cmsghdr head; uint8_t space[CMSG_SPACE(sizeof(int))]; } control;
         uint8_t byte;
         struct iovec iov = { &byte, sizeof(byte) };
         struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
-        _cleanup_close_ int directory = -1;
         ssize_t n = recvmsg(fd, &mh, MSG_CMSG_CLOEXEC);
         const struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR(&mh) : NULL;
 
-        if (n < 0 && (errno == EAGAIN || errno == EINTR))
-                return 0;
         if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof(int)))
-                memcpy(&directory, CMSG_DATA(c), sizeof(directory));
-        fetch_finish(userdata, n < 0 ? -errno : n == 0 ? -ECONNRESET : 0, directory);
+                memcpy(ret, CMSG_DATA(c), sizeof(*ret));
+        return n < 0 ? -errno : n == 0 ? -ECONNRESET : 0;
+}
+
+static int fetch_again(KeyFetch *f);
+static void fetch_next(Manager *m);
+
+static int on_directory(sd_event_source *s, int fd, uint32_t events, void *userdata) {
+        _cleanup_close_ int directory = -1;
+        KeyFetch *f = userdata;
+        Manager *m = f->manager;
+        int r = receive_directory(fd, &directory);
+
+        if (r == -EAGAIN || r == -EINTR)
+                return 0;
+        if (r == -ECONNRESET && f->n_tries < FETCH_TRIES) {
+                r = fetch_again(f);
+                if (r >= 0)
+                        return 0;
+        }
+        fetch_finish(f, r, directory);
+        fetch_next(m);
         return 0;
 }
 
 static int on_timeout(sd_event_source *s, uint64_t usec, void *userdata) {
-        fetch_finish(userdata, -ETIMEDOUT, -1);
+        KeyFetch *f = userdata;
+        Manager *m = f->manager;
+
+        fetch_finish(f, -ETIMEDOUT, -1);
+        fetch_next(m);
         return 0;
 }
 
@@ -158,25 +188,73 @@ static int connect_source(void) {
         return TAKE_FD(fd);
 }
 
-static int fetch_start(Manager *m, key_change_done_t done, void *userdata) {
+static int fetch_connect(KeyFetch *f) {
         _cleanup_close_ int fd = connect_source();
-        KeyFetch *f;
         int r;
 
         if (fd < 0)
                 return fd;
-        f = calloc(1, sizeof(*f));
+        f->n_tries++;
+        f->io = sd_event_source_disable_unref(f->io);
+        r = sd_event_add_io(f->manager->event, &f->io, fd, EPOLLIN, on_directory, f);
+        if (r >= 0)
+                r = sd_event_source_set_io_fd_own(f->io, true);
+        if (r < 0)
+                return r;
+        TAKE_FD(fd);
+        return 0;
+}
+
+static int on_again(sd_event_source *s, uint64_t usec, void *userdata) {
+        KeyFetch *f = userdata;
+        Manager *m = f->manager;
+        int r = fetch_connect(f);
+
+        if (r < 0) {
+                fetch_finish(f, r, -1);
+                fetch_next(m);
+        }
+        return 0;
+}
+
+static int fetch_again(KeyFetch *f) {
+        int r = sd_event_source_set_enabled(f->io, SD_EVENT_OFF);
+
+        if (r < 0)
+                return r;
+        f->again = sd_event_source_disable_unref(f->again);
+        return sd_event_add_time_relative(f->manager->event, &f->again, CLOCK_BOOTTIME, FETCH_AGAIN_USEC, 0, on_again, f);
+}
+
+static int fetch_begin(KeyFetch *f) {
+        int r = fetch_connect(f);
+
+        return r < 0 ? r : sd_event_add_time_relative(f->manager->event, &f->timer, CLOCK_BOOTTIME, FETCH_USEC, 0, on_timeout, f);
+}
+
+/* Begins the one that has waited longest. */
+static void fetch_next(Manager *m) {
+        for (KeyFetch *f = m->key_fetches; f; f = m->key_fetches) {
+                int r;
+
+                while (f->next)
+                        f = f->next;
+                r = f->io ? 0 : fetch_begin(f);
+                if (r >= 0)
+                        return;
+                fetch_finish(f, r, -1);
+        }
+}
+
+static int fetch_start(Manager *m, key_change_done_t done, void *userdata) {
+        KeyFetch *f = calloc(1, sizeof(*f));
+        int r;
+
         if (!f)
                 return -ENOMEM;
         *f = (KeyFetch) { .next = m->key_fetches, .manager = m, .done = done, .userdata = userdata };
         m->key_fetches = f;
-        r = sd_event_add_io(m->event, &f->io, fd, EPOLLIN, on_directory, f);
-        if (r >= 0)
-                r = sd_event_source_set_io_fd_own(f->io, true);
-        if (r >= 0) {
-                TAKE_FD(fd);
-                r = sd_event_add_time_relative(m->event, &f->timer, CLOCK_BOOTTIME, FETCH_USEC, 0, on_timeout, f);
-        }
+        r = f->next ? 0 : fetch_begin(f);
         if (r < 0)
                 fetch_free(f);
         return r;

@@ -476,17 +476,21 @@ static void peers_of_a_key_that_is_dropped_are_refused(void **state) {
         assert_int_equal(peers_find_id(p->peers, peer->id)->reason, REASON_UNVERIFIED);
 }
 
-static void two_nodes_that_show_one_public_key_are_two_pairs(void **state) {
+static void two_nodes_that_show_one_public_key_are_two_pairs_and_so_is_one_with_two_shared_keys(void **state) {
         Pki *p = *state;
-        _cleanup_(keys_freep) Keys *mine = psk_keys(PSK_A, 1), *victim = psk_keys(PSK_A, 2), *thief = psk_keys(PSK_A, 3);
+        _cleanup_(keys_freep) Keys *mine = psk_keys(PSK_A PSK_B, 1), *victim = psk_keys(PSK_A, 2), *thief = psk_keys(PSK_A, 3), *rotated = psk_keys(PSK_B, 2);
         const TokenContext context = { .keys = mine, .certificates = p->certificates, .time = now };
         uint8_t token[TOKEN_SIZE_MAX], first[32];
         Peer *peer;
 
         memcpy(thief->own.dh.public_key, victim->own.dh.public_key, 32);
+        memcpy(rotated->own.dh.public_key, victim->own.dh.public_key, 32);
         assert_int_equal(peers_get(p->peers, &context, token, make_psk_token(victim, token), &peer), 0);
         memcpy(first, peer->pair, 32);
         assert_int_equal(peers_get(p->peers, &context, token, make_psk_token(thief, token), &peer), 0);
+        assert_true(peer->verified);
+        assert_memory_not_equal(first, peer->pair, 32);
+        assert_int_equal(peers_get(p->peers, &context, token, make_psk_token(rotated, token), &peer), 0);
         assert_true(peer->verified);
         assert_memory_not_equal(first, peer->pair, 32);
 }
@@ -506,7 +510,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(a_list_of_shared_keys_has_one_to_four_different_ones, setup, teardown),
                 cmocka_unit_test_setup_teardown(both_ends_derive_the_same_keys_in_each_step_of_a_change, setup, teardown),
                 cmocka_unit_test_setup_teardown(peers_of_a_key_that_is_dropped_are_refused, setup, teardown),
-                cmocka_unit_test_setup_teardown(two_nodes_that_show_one_public_key_are_two_pairs, setup, teardown),
+                cmocka_unit_test_setup_teardown(two_nodes_that_show_one_public_key_are_two_pairs_and_so_is_one_with_two_shared_keys, setup, teardown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

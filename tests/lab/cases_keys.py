@@ -283,6 +283,13 @@ def encrypted_credentials_are_used_and_changed_by_reload(pki, node):
     curl_succeeds(node, pki.v4, "app=web")
     pki.must("systemctl restart trireme.service", timeout=60)
     holds("it is read at the start, too", node.wait("triremectl run --label=app=web -- curl -sS --max-time 4 -o /dev/null http://%s/" % pki.v4, 10))
+    secret = "/var/lib/systemd/credential.secret"
+    pki.must("mv %s /root && systemd-creds setup" % secret)
+    out = pki.run("triremectl reload", timeout=60)
+    holds("what another host has encrypted is named at once: %s" % out, out.status != 0 and "cannot read or decrypt the credentials" in out.err and out.seconds < 20)
+    curl_succeeds(node, pki.v4, "app=web")  # the key in force stays in force
+    pki.must("mv /root/credential.secret %s" % secret)
+    pki.must("for i in 1 2 3 4 5 6 7 8; do triremectl reload & pids=\"$pids $!\"; done; for pid in $pids; do wait $pid || exit 1; done", timeout=60)
     pki.must("rm %s.encrypted/trireme.psk && systemctl daemon-reload" % STORE)
     pki.write(STORE + "/trireme.psk", key, 0o600)
     both(pki, node)
@@ -291,6 +298,55 @@ def encrypted_credentials_are_used_and_changed_by_reload(pki, node):
     same("the key mode with an encrypted node key", pki.json("triremectl status --json=short")["key_mode"], "pki")
     curl_succeeds(node, pki.v4, "app=web")
     pki.must("rm %s.encrypted/trireme.key && systemctl daemon-reload" % STORE)
+
+
+# As step-ca issues them: an intermediate of a root, a P-256 leaf for a day with names, key usages, key identifiers and an extension of step-ca's own, before its intermediate in one
+# file; the key in the form of RFC 5915.
+STEP_CA = """
+openssl ecparam -name prime256v1 -genkey -noout -out root.key
+openssl req -x509 -new -key root.key -subj "/O=Lab/CN=Lab Root CA" -days 3650 -out root.crt -addext basicConstraints=critical,CA:TRUE,pathlen:1 -addext keyUsage=critical,keyCertSign,cRLSign
+openssl ecparam -name prime256v1 -genkey -noout -out team.key
+openssl req -new -key team.key -subj "/O=Lab/CN=Lab Intermediate CA" -out team.csr
+cat >team.ext <<END
+keyUsage = critical,keyCertSign,cRLSign
+basicConstraints = critical,CA:TRUE,pathlen:0
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid
+END
+openssl x509 -req -in team.csr -CA root.crt -CAkey root.key -CAcreateserial -days 3650 -extfile team.ext -out team.crt
+cat root.crt team.crt >trireme.ca
+"""
+STEP_REQUEST = "openssl ecparam -name prime256v1 -genkey -noout -out node.key\n"
+STEP_CERTIFICATE = """
+openssl req -new -key node.key -subj /CN=%s -out node.csr
+cat >node.ext <<END
+keyUsage = critical,digitalSignature
+extendedKeyUsage = serverAuth,clientAuth
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid
+subjectAltName = DNS:%s,URI:trireme:app=web,URI:trireme:env=dev*
+1.3.6.1.4.1.37476.9000.64.1 = ASN1:SEQUENCE:provisioner
+[provisioner]
+type = INTEGER:1
+name = FORMAT:ASCII,OCTETSTRING:admin@example.com
+id = FORMAT:ASCII,OCTETSTRING:Ul4zVCxEXDBGXGlsTGZkYmN3cHFqbWZ0Zm5vcHFyc3R1
+END
+openssl x509 -req -in node.csr -CA team.crt -CAkey team.key -CAcreateserial -days 1 -extfile node.ext -out leaf.crt
+cat leaf.crt team.crt >node.crt
+"""
+
+
+@case
+def certificates_as_step_ca_issues_them_are_accepted_and_renewed(pki, node):
+    authority = Authority()
+    authority.do(STEP_CA)
+    for request in (STEP_REQUEST, ""):  # a key and its certificate, then another certificate for the key of the last one
+        for machine in (pki, node):
+            authority.do((request or "cp key-of-%s node.key\n" % machine.name) + STEP_CERTIFICATE % (hostname(machine), hostname(machine)) + "cp node.key key-of-%s" % machine.name)
+            equip(machine, authority.read("node.key"), authority.read("node.crt"), authority.read("trireme.ca"))
+        curl_succeeds(node, pki.v4, "app=web")
+    contains("the form of the key", authority.read("node.key"), "BEGIN EC PRIVATE KEY")
+    contains("triremectl key show", pki.must("triremectl key show"), "pki", "app=web", "env=dev*", hostname(pki))
 
 
 @case
