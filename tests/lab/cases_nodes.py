@@ -99,7 +99,10 @@ def a_node_of_the_group_gets_no_further_than_its_tags_and_its_proof(web, peer, m
         caller.add("the very unit that it wants to reach", mine.attempt(mine.token("app=evil", unit_name=unit, cgroup_id=group)), "no-rule")
         caller.add("the key of another group", other.attempt(other.token("app=web")), "unverified")
         wrong_contents(caller, node, "app=web")
+        caller.add("a clock that goes ahead", node.attempt(node.token("app=web", valid_from=int(time.time()) + 200, valid_until=int(time.time()) + 600)), "expired")
         caller.run()
+        for command in ("status", "doctor"):
+            contains("triremectl " + command, web.run("triremectl %s" % command, timeout=60).out, "s behind that of another host, whose tokens are refused")
 
 
 TOKEN = 68  # where it stands in a SYN's message
