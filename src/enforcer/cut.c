@@ -202,16 +202,11 @@ void cut_start(Manager *m, const Unit *u, CutWhat what) {
         }
 }
 
-/* The settings of some unit could not be read, and all are looked at once more, or about to be: until then it is not known, but not gone. */
-static bool is_looking_again(const Manager *m) {
-        return m->listing || sd_event_source_get_enabled(m->list_timer, NULL) > 0;
-}
-
 void cut_all(Manager *m) {
         m->changed_usec = clock_boottime_usec();
-        if (m->cut_wait_until_usec == 0 && is_looking_again(m))
+        if (m->cut_wait_until_usec == 0 && helper_looks_again(m))
                 m->cut_wait_until_usec = m->changed_usec + WAIT_USEC;
-        m->cut_waits = !m->helper_ready || !m->listed || m->loads || (is_looking_again(m) && m->changed_usec < m->cut_wait_until_usec);
+        m->cut_waits = !m->helper_ready || !m->listed || m->loads || (helper_looks_again(m) && m->changed_usec < m->cut_wait_until_usec);
         if (!m->cut_waits)
                 m->cut_wait_until_usec = 0;
         for (Unit *u = m->units.first; !m->cut_waits && u; u = u->next) {

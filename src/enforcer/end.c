@@ -62,7 +62,7 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
                         enforce_check(m, u->name);
                         left = true;
                 }
-        if (m->listed && !m->loads) /* before, a unit may yet turn up that bears one of these ids */
+        if (m->listed && !m->loads && !helper_looks_again(m)) /* before, a unit may yet turn up that bears one of these ids */
                 strays_release(m);
         if (left || m->strays.n > 0)
                 arm_timer(m);

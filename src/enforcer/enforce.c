@@ -412,20 +412,43 @@ static void labelled(Manager *m, const HelperUnit *info, LoadResult *result) {
         manager_update_status(m);
 }
 
-void enforce_loaded(Manager *m, const HelperUnit *info, LoadResult *result, void *userdata) {
-        bool off = result->policy && result->policy->mode == UNIT_MODE_OFF;
+/* A unit that was attached before we came, and so is labelled: whatever it is set to, it is not let go for that. */
+static void deny_unreadable(Manager *m, const HelperUnit *info, LoadResult *result) {
+        result->labelled = true;
+        result->reason = REASON_BAD_SETTINGS;
+        if (asprintf(&result->text, "its settings cannot be read: %s", result->error == -ERFKILL ? "it is masked" : strerror(-result->error)) < 0)
+                result->text = NULL;
+        labelled(m, info, result);
+}
 
-        if (result->error == -ENOENT && !result->attach) { /* unloaded meanwhile, as transient units are that have ended */
+/* What is in force stays in force; who of them has ended is told by enforce_check(). */
+static void load_failed(Manager *m, const HelperUnit *info, LoadResult *result) {
+        const int error = result->error;
+
+        if (result->attach) {
+                if (error != -ECONNRESET)
+                        log_error_errno(error, "Cannot read the settings of %s", info->unit);
+                helper_attach_done(m, info->unit, error, "the unit's settings cannot be read");
+                return;
+        }
+        if (error == -ENOENT) { /* unloaded meanwhile, as transient units are that have ended */
                 enforce_check(m, info->unit);
                 return;
         }
+        if (error != -ERFKILL) /* somebody's wish */
+                log_error_errno(error, "Cannot read the settings of %s", info->unit);
+        if (error != -ETIMEDOUT && (info->flags & HELPER_UNIT_ATTACHED) && !units_find(&m->units, info->unit))
+                deny_unreadable(m, info, result);
+        if (error != -ERFKILL && error != -ESTALE) /* a busy PID 1: what is in force is not what was asked for */
+                manager_list_again(m);
+}
+
+void enforce_loaded(Manager *m, const HelperUnit *info, LoadResult *result, void *userdata) {
+        bool off = result->policy && result->policy->mode == UNIT_MODE_OFF;
+
         if (result->error < 0) {
-                if (result->error != -ECONNRESET)
-                        log_error_errno(result->error, "Cannot read the settings of %s", info->unit);
-                if (result->attach)
-                        helper_attach_done(m, info->unit, result->error, "the unit's settings cannot be read");
-                else if (result->error != -ECONNRESET) /* a busy PID 1: what is in force is not what was asked for */
-                        manager_list_again(m);
+                if (result->error != -ECONNRESET || result->attach)
+                        load_failed(m, info, result);
                 return;
         }
         if (!result->labelled || off)

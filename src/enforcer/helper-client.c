@@ -176,6 +176,10 @@ static void on_list(Link *l, const LinkMessage *msg, int result, void *userdata)
                 helper_list_units(m);
 }
 
+bool helper_looks_again(const Manager *m) {
+        return m->listing || sd_event_source_get_enabled(m->list_timer, NULL) > 0;
+}
+
 void helper_list_units(Manager *m) {
         int r;
 

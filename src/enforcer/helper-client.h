@@ -18,6 +18,8 @@ void helper_attach_done(Manager *m, const char *unit, int result, const char *re
 void helper_local_accept(Manager *m, uint32_t client, uint32_t server, uint16_t port);
 void helper_local_forget(Manager *m, uint32_t index);
 void helper_send_config(Manager *m); /* options and networks */
+/* The settings of some unit could not be read, and all are looked at once more, or about to be: until then it is not known, but not gone. */
+bool helper_looks_again(const Manager *m);
 void helper_list_units(Manager *m);  /* evaluates each that comes, then enforce_listed() */
 _must_use_ int helper_request(Manager *m, HelperType type, const char *unit, uint64_t usec, link_answer_t answer, void *userdata);
 

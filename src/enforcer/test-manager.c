@@ -10,8 +10,6 @@
 #include <cmocka.h>
 
 #include "enforcer/helper-client.h"
-#include "enforcer/identity-plugins.h"
-#include "enforcer/settle.h"
 #include "enforcer/test-world.h"
 #include "ipc/marks.h"
 
@@ -42,47 +40,6 @@ static void an_attached_unit_is_enforced_and_only_then_let_go(void **state) {
         assert_null(world_asked(w, HELPER_CLOSE_UNIT, 0)); /* the attach had closed it */
         assert_null(world_asked(w, HELPER_RECORD, 0));
         assert_int_equal(units_find(&w->m->units, "a.service")->state, UNIT_ENFORCING);
-}
-
-typedef struct Settled {
-        World *world;
-        unsigned n_calls;
-        bool in_force;
-} Settled;
-
-static void on_settled(int result, void *userdata) {
-        Settled *s = userdata;
-        const Unit *u = units_find(&s->world->m->units, "a.service");
-        const HelperMessage *enforce = world_asked(s->world, HELPER_ENFORCE_UNIT, 0), *last = world_asked(s->world, HELPER_GET_STATE, 0);
-
-        assert_int_equal(result, 0);
-        s->n_calls++;
-        s->in_force = u && tag_set_has(&u->policy->labels, "@usr:app", "db") && enforce && last && enforce < last;
-}
-
-static void who_waits_for_a_change_is_told_when_the_table_has_it(void **state) {
-        World *w = *state;
-        Settled settled = { .world = w };
-
-        w->texts[0][0] = "a.service";
-        w->texts[0][1] = "[X-Trireme]\nTriremeLabels=app=web\n";
-        world_start(w, WORLD_PSK);
-        world_attach(w, "a.service", 77);
-        w->listed[0] = make_unit("a.service", 77, HELPER_ACTIVE, HELPER_UNIT_ATTACHED);
-        w->n_listed = 1;
-        w->texts[0][1] = "[X-Trireme]\nTriremeLabels=app=db\n";
-        world_forget(w);
-        helper_list_units(w->m); /* as when PID 1 tells of its reload: this list may have the old settings */
-        settle_start(w->m, on_settled, &settled);
-        while (sd_event_run(w->m->event, 2000) > 0)
-                ;
-        assert_int_equal(settled.n_calls, 0); /* the helper has not said anything */
-        world_settle(w);
-        assert_int_equal(settled.n_calls, 1);
-        assert_true(settled.in_force);
-        assert_non_null(world_asked(w, HELPER_LIST_UNITS, 1));
-        world_settle(w);
-        assert_int_equal(settled.n_calls, 1);
 }
 
 static void a_local_question_is_answered_and_the_kernel_is_told(void **state) {
@@ -228,20 +185,6 @@ static void a_unit_whose_settings_could_not_be_read_is_looked_at_again(void **st
         assert_int_equal(world_asked(w, HELPER_ENFORCE_UNIT, 0)->unit.cgroup_id, 77);
 }
 
-static void a_unit_that_is_unloaded_before_it_was_read_is_no_reason_to_list_all_again(void **state) {
-        HelperUnit started = make_unit("run-1.service", 78, HELPER_ACTIVE, 0);
-        World *w = *state;
-
-        world_start(w, WORLD_PSK);
-        w->results[HELPER_OPEN_UNIT_FILES] = -ENOENT;
-        world_forget(w);
-        helper_event(w, HELPER_UNIT, &started);
-        world_settle(w);
-        world_wait(w, 1200); /* longer than it takes until all units are listed again */
-        assert_non_null(world_asked(w, HELPER_OPEN_UNIT_FILES, 0));
-        assert_null(world_asked(w, HELPER_LIST_UNITS, 0));
-}
-
 static void lists_of_units_that_overlap_end_no_unit(void **state) {
         World *w = *state;
         HelperMessage q;
@@ -268,28 +211,6 @@ static void lists_of_units_that_overlap_end_no_unit(void **state) {
         assert_null(world_asked(w, HELPER_CLOSE_UNIT, 0));
         assert_null(world_asked(w, HELPER_RELEASE_UNIT, 0));
         assert_non_null(units_find(&w->m->units, "a.service"));
-}
-
-static void lists_of_plug_ins_that_overlap_run_none_twice(void **state) {
-        World *w = *state;
-        HelperUnit active;
-        unsigned n = 0;
-
-        w->plugin = "dmi";
-        w->texts[0][0] = "a.service";
-        w->texts[0][1] = "[X-Trireme]\nTriremeLabels=app=web\n";
-        world_start(w, WORLD_PSK);
-        world_attach(w, "a.service", 77);
-        active = make_unit("a.service", 77, HELPER_ACTIVE, HELPER_UNIT_ATTACHED);
-        helper_event(w, HELPER_UNIT, &active);
-        world_settle(w);
-        world_forget(w);
-        plugins_list(w->m);
-        plugins_list(w->m);
-        world_settle(w);
-        while (world_asked(w, HELPER_RUN_PLUGIN, n))
-                n++;
-        assert_int_equal(n, 2); /* once for each list */
 }
 
 static void an_attached_unit_keeps_its_index_over_a_restart_of_the_enforcer(void **state) {
@@ -561,7 +482,6 @@ int main(void) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
         const struct CMUnitTest tests[] = {
                 TEST(an_attached_unit_is_enforced_and_only_then_let_go),
-                TEST(who_waits_for_a_change_is_told_when_the_table_has_it),
                 TEST(a_local_question_is_answered_and_the_kernel_is_told),
                 TEST(a_unit_with_bad_settings_starts_but_is_denied_everything_and_says_why),
                 TEST(without_a_key_every_unit_is_denied_with_that_reason),
@@ -569,9 +489,7 @@ int main(void) {
                 TEST(a_unit_that_cannot_be_enforced_does_not_start),
                 TEST(a_unit_found_running_is_closed_then_enforced_and_its_strangers_are_cut),
                 TEST(a_unit_whose_settings_could_not_be_read_is_looked_at_again),
-                TEST(a_unit_that_is_unloaded_before_it_was_read_is_no_reason_to_list_all_again),
                 TEST(lists_of_units_that_overlap_end_no_unit),
-                TEST(lists_of_plug_ins_that_overlap_run_none_twice),
                 TEST(an_attached_unit_keeps_its_index_over_a_restart_of_the_enforcer),
                 TEST(a_profile_number_that_another_unit_uses_is_not_added_to),
                 TEST(an_access_list_that_the_kernel_refuses_closes_its_unit),

@@ -128,9 +128,11 @@ static int file_open(const char *path) {
         _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
         struct stat st;
 
+        if (fd < 0 && errno == ENOENT) /* not PID 1's "no such unit": it has read the file, and not looked since */
+                return -ESTALE;
         if (fd < 0 || fstat(fd, &st) < 0)
                 return -errno;
-        return S_ISREG(st.st_mode) ? TAKE_FD(fd) : -EBADF;
+        return S_ISREG(st.st_mode) ? TAKE_FD(fd) : S_ISCHR(st.st_mode) ? -ERFKILL /* masked, in systemd's words */ : -EBADF;
 }
 
 static int files_send(Later *l, const UnitPaths *paths) {
@@ -146,7 +148,9 @@ static int files_send(Later *l, const UnitPaths *paths) {
         for (; n < paths->n; n++) {
                 fds[n] = file_open(paths->paths[n]);
                 if (fds[n] < 0) {
-                        k = log_warning_errno(fds[n], "Cannot open %s", paths->paths[n]);
+                        k = fds[n];
+                        if (k != -ERFKILL)
+                                log_warning_errno(k, "Cannot open %s", paths->paths[n]);
                         break;
                 }
                 (void) snprintf(data->paths[n], sizeof(data->paths[n]), "%.*s", (int) sizeof(data->paths[n]) - 1, paths->paths[n]);

@@ -70,6 +70,27 @@ def a_section_that_was_meant_denies_the_unit_from_its_start(solo):
 
 
 @case
+def a_unit_that_is_masked_while_it_runs_keeps_its_protection(solo):
+    solo.must("systemctl start nginx && systemctl mask nginx", timeout=60)
+    try:
+        curl_fails(solo, "127.0.0.1")
+        curl_succeeds(solo, "127.0.0.1", "app=web")
+        count = "journalctl -b -u trireme-helper -o cat | grep -c list-units || true"
+        before = int(solo.must(count))
+        time.sleep(3)  # that something does not go on and on has no end to wait for
+        holds("units are not listed over and over", int(solo.must(count)) <= before + 1)
+        solo.must("systemctl restart trireme.service", timeout=60)
+        row = unit_row(solo, "nginx.service")
+        same("to an enforcer that never saw its settings", row["state"], "denied")
+        contains("why", row["reason"], "masked")
+        curl_fails(solo, "127.0.0.1")
+    finally:
+        solo.must("systemctl unmask nginx && systemctl daemon-reload && triremectl reload")
+    curl_succeeds(solo, "127.0.0.1", "app=web")
+    curl_fails(solo, "127.0.0.1")
+
+
+@case
 def labels_changed_by_daemon_reload_hold_without_a_restart(solo):
     solo.must("systemctl start nginx", timeout=60)
     pid = solo.must("systemctl show -P MainPID nginx")
