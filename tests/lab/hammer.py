@@ -29,8 +29,11 @@ def sockets_of(pid, protocol=None):
         lines = [line.split() for line in file.readlines()[1:]]
     inodes = {line[9] for line in lines if protocol is None or int(line[1]) == protocol}
     pidfd, found = os.pidfd_open(pid), []
-    for number in os.listdir("/proc/%d/fd" % pid):
-        name = os.readlink("/proc/%d/fd/%s" % (pid, number))
+    for number in sorted(os.listdir("/proc/%d/fd" % pid), key=int):
+        try:
+            name = os.readlink("/proc/%d/fd/%s" % (pid, number))
+        except FileNotFoundError:  # closed meanwhile: none that it keeps
+            continue
         if name.startswith("socket:[") and name[8:-1] in inodes:
             fd = ctypes.CDLL(None, use_errno=True).syscall(438, pidfd, int(number), 0)  # pidfd_getfd(2)
             if fd < 0:
@@ -78,7 +81,7 @@ def end(count):
     pid, forged = wait_ready(0), 0
     for number in range(int(count)):
         if number % 3 == 2:
-            pretend_other_version(*sockets_of(pid, NETFILTER))
+            pretend_other_version(sockets_of(pid, NETFILTER)[0])  # which PID 1 passed, ahead of those that it opened
             forged += 1
         os.kill(pid, signal.SIGTERM if number % 3 == 1 else signal.SIGKILL)
         pid = wait_ready(pid)
