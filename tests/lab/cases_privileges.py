@@ -11,8 +11,10 @@ from suite import case
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 AS_NOBODY = "setpriv --reuid=65534 --regid=65534 --clear-groups -- "
-SOCKETS = ("helper.sock", "attach.sock", "datapath.sock", "inspect.sock")
-EXPOSURE = {"trireme": 1.1, "trireme-datapath": 1.1, "trireme-inspect": 1.1, "trireme-helper": 2.1}
+EXPOSURE = {"trireme": 1.1, "trireme-datapath": 1.1, "trireme-inspect": 1.1, "trireme-verify": 1.1, "trireme-credentials": 1.1, "trireme-helper": 2.1}
+
+
+WITHOUT_CONTENTS = {"list-units", "list-cgroups", "list-plugins", "get-state", "arm", "disarm"}  # there is nothing in them that could be forged but their size
 
 
 def numbers(protocol):
@@ -44,7 +46,9 @@ def the_processes_are_as_little_exposed_as_promised(web, report):
 
 @case
 def each_process_runs_under_its_filter_and_with_its_capabilities_only(web):
-    wanted = {"trireme": 0, "trireme-datapath": 1 << 12, "trireme-helper": 1 << 12 | 1 << 19 | 1 << 1}
+    wanted = {"trireme": 0, "trireme-datapath": 1 << 12, "trireme-helper": 1 << 12 | 1 << 19 | 1 << 1, "trireme-inspect": 0, "trireme-verify": 0}
+    client = web.popen("exec python3 -c \"import socket, time; s = socket.socket(1, 5); s.connect('/run/trireme/verify.sock'); time.sleep(60)\"")
+    holds("the worker for certificates runs, for this client", web.wait("grep -q '^Seccomp_filters:.*[2-9]' /proc/$(systemctl show -P MainPID trireme-verify)/status", 10))
     for unit, capabilities in wanted.items():
         status = web.must("cat /proc/$(systemctl show -P MainPID %s.service)/status" % unit)
         fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
@@ -54,6 +58,8 @@ def each_process_runs_under_its_filter_and_with_its_capabilities_only(web):
         for name in ("CapEff", "CapPrm", "CapBnd"):
             holds("%s of %s is %s" % (name, unit, fields[name]), int(fields[name], 16) & ~capabilities == 0)
         holds("nobody can trace %s or take a core of it" % unit, web.run("test $(stat -c %%u /proc/$(systemctl show -P MainPID %s)/mem) = 0" % unit).status == 0)
+    client.kill()
+    client.communicate()
 
 
 @case
@@ -67,9 +73,13 @@ def forged_requests_to_the_helper_are_refused(web):
     try:
         web.must("systemctl restart trireme.service")
         holds("it came to its end", web.wait("grep -q 'a good request' /run/forged", 60))
-        results = {row["what"]: row["outcome"] for row in map(json.loads, web.must("cat /run/forged").splitlines())}
+        rows = [json.loads(line) for line in web.must("cat /run/forged").splitlines()]
     finally:
         web.must("rm -rf /etc/systemd/system/trireme.service.d /run/forged; systemctl daemon-reload; systemctl restart trireme.service")
+    results = {row["what"]: row["outcome"] for row in rows}
+    number = numbers("helper")
+    wanted = {name for name in number if number["hello"] < number[name] < number["reply"] and name != "version"} - WITHOUT_CONTENTS
+    same("requests that nobody forged", wanted - {name for name in number for row in rows if row.get("type") == number[name]}, set())
     same("a request as it should be", results.pop("a good request"), 0)
     holds("there were some: %d" % len(results), len(results) > 25)
     for what, outcome in results.items():
@@ -89,7 +99,9 @@ def only_the_enforcer_itself_is_taken_for_the_enforcer(web):
     for who, prefix in (("its user", "setpriv --reuid=trireme --regid=trireme --clear-groups -- "),):
         row, = forge(web, "connect /run/trireme/attach.sock", prefix)
         holds("%s cannot attach: %s" % (who, row), row["outcome"] == "EACCES")
-    for name in SOCKETS:
+    sockets = web.must("cd /run/trireme && ls -d *.sock").split()
+    holds("the sockets are there: %s" % sockets, len(sockets) >= 6)
+    for name in sockets:
         row, = forge(web, "connect /run/trireme/" + name, AS_NOBODY)
         same("nobody at " + name, row["outcome"], "EACCES")
     curl_succeeds(web, "127.0.0.1", "app=web")
@@ -114,35 +126,53 @@ def forged_messages_to_the_datapath_change_nothing(web):
     curl_fails(web, "127.0.0.1")
 
 
-CALL = "busctl --timeout=10 call org.trireme /org/trireme org.trireme.Manager "
+CALL = "busctl --timeout=10 call org.trireme %s %s "
+VALUES = {"s": "x", "u": "1", "b": "true", "t": "1", "as": "1 app=web", "i": "1"}
+
+
+def introspect(machine):
+    """(path, interface, kind, name, signature, flags) of all that the enforcer offers, on every object that it has. What is added to it is tried without being listed here."""
+    rows = []
+    for path in machine.must("busctl --no-pager --list tree org.trireme").split():
+        for line in machine.must("busctl --no-pager --list introspect org.trireme %s" % path).splitlines():
+            word = line.split()
+            if word and not word[0].startswith("."):
+                interface = word[0]
+            elif word and interface.startswith("org.trireme"):
+                rows.append((path, interface, word[1], word[0].lstrip("."), word[2].strip("-"), word[-1]))
+    return rows
+
+
+def bus_client(machine):
+    with open(os.path.join(HERE, "bus.py")) as file:
+        machine.write("/opt/lab/bus", file.read(), 0o755)
 
 
 @case
-def an_unprivileged_user_is_refused_each_method_and_property(web):
+def an_unprivileged_user_is_refused_each_method_and_property(web, report):
     web.must("triremectl status")
-    tree = web.must("busctl --no-pager introspect org.trireme /org/trireme org.trireme.Manager")
-    unit = web.must(CALL + "GetUnit s nginx.service").split()[1].strip('"')
-    values = {"s": "x", "u": "1", "b": "true", "t": "1", "as": "1 app=web", "h": None}
-    methods = [line.split()[0].lstrip(".") for line in tree.splitlines() if " method " in line]
-    arguments = {line.split()[0].lstrip("."): line.split()[2] for line in tree.splitlines() if " method " in line}
-    holds("the methods are there: %s" % methods, len(methods) >= 10)
-    for method in methods:
-        signature = re.findall(r"a?.", arguments[method].strip("-"))
-        if "h" in signature:
-            continue  # busctl cannot pass a descriptor; the next case is about it
-        words = "%s %s" % ("".join(signature), " ".join(values[part] for part in signature)) if signature else ""
-        result = web.run(AS_NOBODY + CALL + method + " " + words)
-        holds("%s is refused: %s" % (method, result), result.status != 0 and re.search("Access denied|Not allowed|denied|authentication", result.err))
-    for path, interface in (("/org/trireme", "org.trireme.Manager"), (unit, "org.trireme.Unit")):
-        tree = web.must("busctl --no-pager introspect org.trireme %s %s" % (path, interface))
-        properties = [line.split()[0].lstrip(".") for line in tree.splitlines() if " property " in line]
-        holds("the properties are there: %s" % properties, len(properties) > 5)
-        for name in properties:
+    bus_client(web)
+    rows = introspect(web)
+    counts = {kind: len({row[1:4] for row in rows if row[2] == kind}) for kind in ("method", "property", "signal")}
+    report.notes.append(str(counts))
+    holds("methods, properties and signals of the manager and of units are there: %s" % counts,
+          counts["method"] >= 12 and counts["property"] >= 25 and counts["signal"] >= 3 and {row[1] for row in rows} == {"org.trireme.Manager", "org.trireme.Unit"})
+    for path, interface, kind, name, signature, flags in rows:
+        if kind == "method":
+            parts = re.findall("a?.", signature)
+            words = "%s %s" % (signature, " ".join(VALUES.get(part, "") for part in parts)) if parts else ""
+            if "h" in parts:  # busctl cannot pass a descriptor
+                result = web.run(AS_NOBODY + "/opt/lab/bus call %s %s %s %s %s" % (path, interface, name, signature, " ".join("app=web" for part in parts if part != "h")))
+                same("%s with a descriptor" % name, result.out.strip(), "org.freedesktop.DBus.Error.AccessDenied")
+                continue
+            result = web.run(AS_NOBODY + CALL % (path, interface) + name + " " + words)
+            holds("%s is refused: %s" % (name, result), result.status != 0 and re.search("Access denied|Not allowed|denied|authentication", result.err))
+        elif kind == "property":
             result = web.run(AS_NOBODY + "busctl --timeout=10 get-property org.trireme %s %s %s" % (path, interface, name))
             holds("%s is refused: %s" % (name, result), result.status != 0)
-        holds("GetAll is refused", web.run(AS_NOBODY + "busctl --timeout=10 call org.trireme %s org.freedesktop.DBus.Properties GetAll s %s"
-                                           % (path, interface)).status != 0)
-    holds("Describe of a unit is refused", web.run(AS_NOBODY + "busctl call org.trireme %s org.trireme.Unit Describe" % unit).status != 0)
+            holds("%s cannot be written, by nobody: %s" % (name, flags), "writable" not in flags)
+    for path, interface in {row[:2] for row in rows}:
+        holds("GetAll is refused", web.run(AS_NOBODY + CALL % (path, "org.freedesktop.DBus.Properties") + "GetAll s " + interface).status != 0)
     curl_fails(web, "127.0.0.1")
 
 
@@ -155,18 +185,43 @@ def an_unprivileged_user_cannot_run_with_a_label(web):
 
 @case
 def an_unprivileged_user_hears_no_signal(web, plain):
-    listen = web.popen("exec timeout 6 %s busctl monitor --match=\"sender='org.trireme'\" 2>&1; true" % AS_NOBODY)
-    match = web.popen("exec timeout 6 %s busctl --timeout=5 wait org.trireme /org/trireme org.trireme.Manager FlowDenied 2>&1; true" % AS_NOBODY)
-    heard = web.popen("exec timeout 6 busctl --timeout=5 wait org.trireme /org/trireme org.trireme.Manager FlowDenied 2>&1; true"
-                      if web.run("busctl --help | grep -q ' wait '").status == 0 else "echo FlowDenied")
-    web.run("sleep 0.5")
-    for _ in range(4):
-        curl_fails(plain, web.v4)
-        web.run("sleep 0.3")
-    holds("root does hear it", heard.communicate()[0] != b"")
-    for process in (listen, match):
-        out = process.communicate()[0].decode()
-        holds("nobody hears none of it: " + out, plain.v4 not in out)
+    """Not one of those that root hears: each that there is, and changes of properties."""
+    bus_client(web)
+    wanted = {row[3] for row in introspect(web) if row[2] == "signal"} | {"PropertiesChanged"}
+    root, nobody = [web.popen("exec %s /opt/lab/bus hear 60" % prefix) for prefix in ("", AS_NOBODY)]
+    for process in (root, nobody):
+        same("it listens", process.stdout.readline(), b"listening\n")
+    web.service("heard", "/bin/sleep 100", "TriremeLabels=app=web")
+    web.remove("heard.service")
+    curl_fails(plain, web.v4)
+    web.must("triremectl disarm --for=10s && " + CALL % ("/org/trireme", "org.trireme.Manager") + "Arm")
+    heard = set()
+    while heard != wanted:
+        name = root.stdout.readline().decode().strip()
+        holds("root hears all of %s: %s" % (wanted, heard), name)
+        heard.add(name)
+    nobody.kill()
+    same("what nobody heard", nobody.communicate()[0], b"")
+    root.kill()
+    root.communicate()
+
+
+@case
+def whoever_asks_and_never_reads_holds_up_nobody_and_takes_no_memory(web, report):
+    """Several at once, each with more questions than there is room for."""
+    bus_client(web)
+    memory = "grep VmRSS /proc/$(systemctl show -P MainPID trireme)/status | tr -dc 0-9"
+    before = int(web.must(memory))
+    for prefix in (AS_NOBODY, ""):
+        flood = web.popen("for i in 1 2 3; do %s /opt/lab/bus flood 5000 & done; wait" % prefix)
+        same("the flood has begun", flood.stdout.readline()[:4], b"sent")
+        holds("root is answered", unit_row(web, "nginx.service") is not None)
+        curl_succeeds(web, "127.0.0.1", "app=web")
+        flood.communicate(timeout=60)
+    after = int(web.must(memory))
+    report.notes.append("memory of the enforcer %d -> %d kB" % (before, after))
+    holds("its memory is about what it was: %d -> %d kB" % (before, after), after < before + 16384)
+    same("the enforcer was not restarted for it", web.must("systemctl show -P NRestarts trireme").strip(), "0")
 
 
 @case

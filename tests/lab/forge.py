@@ -48,6 +48,21 @@ def socket_request(name, serial, cgroup_id, family=socket.AF_INET, protocol=6, s
             + struct.pack("=III", 0, 0, 0))
 
 
+def acl_request(name, serial, profile=1, direction=1, action=0, address="127.0.0.1", prefix_len=32):
+    """HelperAcl"""
+    return struct.pack("=IIIIII16sIIHHI", NUMBER[name], serial, profile, direction, action, socket.AF_INET, socket.inet_aton(address), prefix_len, 6, 80, 80, 0)
+
+
+def network_request(name, serial, kind, prefix_len=32):
+    """HelperNetwork"""
+    return struct.pack("=IIII16sIIHHI", NUMBER[name], serial, kind, socket.AF_INET, socket.inet_aton("127.0.0.1"), prefix_len, 0, 0, 0, 0)
+
+
+def plugin_request(name, serial, unit, plugin):
+    """HelperPlugin"""
+    return struct.pack("=II", NUMBER[name], serial) + text(unit, UNIT_NAME_MAX) + text(plugin, 32)
+
+
 def library_request(name, serial, unit, path, pid=0, n_paths=1):
     """HelperLibrary"""
     return struct.pack("=II", NUMBER[name], serial) + text(unit, UNIT_NAME_MAX) + struct.pack("=II", pid, n_paths) + text(path, 16 * 256)
@@ -116,13 +131,27 @@ def forged_requests(foreign, unit):
     yield "a library that is not there opened", library_request("open-library", 7, unit, "/usr/lib/no-such-library.so")
     yield "a library as a process of another unit sees it opened", library_request("open-library", 7, unit, "/etc/ld.so.cache", pid=1)
     yield "more libraries than there is room for opened", library_request("open-library", 7, unit, "/etc/ld.so.cache", n_paths=17)
+    yield "an access list for a direction that there is not", acl_request("acl-add", 7, direction=3)
+    yield "an access list with an action that there is not", acl_request("acl-add", 7, action=9)
+    yield "an access list for a network with bits of a host", acl_request("acl-add", 7, prefix_len=8)
+    yield "no profile removed", acl_request("profile-remove", 7, profile=0)
+    yield "a network of a kind that there is not", network_request("network-add", 7, 9)
+    yield "a network with bits of a host", network_request("network-add", 7, 1, prefix_len=8)
+    yield "networks of a kind that there is not put in force", network_request("network-set", 7, 9)
+    yield "local units forgotten, with a reserved field that is set", local_request("local-forget", 7, 1, 0, 0, 1)
+    yield "the sockets of a cgroup that was never attached", unit_request("list-sockets", 7, "", foreign)
+    yield "a mask for marks that is too narrow", struct.pack("=IIIIII", NUMBER["set-options"], 7, 0xff, 0, 0, 0)
+    yield "the identity of a unit that is not there", request("get-identity", 7, "no-such-unit.service")
+    yield "a program as a plug-in", plugin_request("run-plugin", 7, unit, "../../../bin/sh")
     yield "a record about no unit", struct.pack("=IIII", NUMBER["record"], 7, 1, 0) + bytes(2200 - len(name))
 
 
 def helper(cgroup_id, unit):
     path = "/run/trireme/helper.sock"
     for what, packet in forged_requests(int(cgroup_id), unit):
-        print(json.dumps({"what": what, "outcome": outcome(path, packet, 7)}), flush=True)
+        print(json.dumps({"what": what, "outcome": outcome(path, packet, 7), "type": struct.unpack_from("=I", packet.ljust(4, b"\0"))[0]}), flush=True)
+    for kind in range(NUMBER["hello"] + 1, NUMBER["reply"]):
+        print(json.dumps({"what": "the header of request %d alone" % kind, "outcome": outcome(path, struct.pack("=II", kind, 7), 7)}), flush=True)
     print(json.dumps({"what": "a good request", "outcome": outcome(path, request("get-state", 7), 7)}), flush=True)
 
 
