@@ -180,7 +180,7 @@ static void on_unit(Link *l, const LinkMessage *msg, int result, void *userdata)
         }
         u = units_find_index(&m->units, (uint32_t) (uintptr_t) userdata);
         if (result == -ENOENT && u && !u->remnant && !u->fresh)
-                end_unit(m, u, "gone");
+                end_unit(m, u, u->gone_result[0] ? u->gone_result : "gone");
 }
 
 /* "Removed" is also said of every unit in a daemon-reload, and an attach unit can be stopped by hand: ask what the unit does. */
@@ -193,6 +193,14 @@ void enforce_check(Manager *m, const char *unit) {
         r = helper_request(m, HELPER_GET_UNIT, unit, 0, on_unit, (void *) (uintptr_t) u->index);
         if (r < 0 && r != -ENOTCONN)
                 log_error_errno(r, "Cannot ask the helper about %s", unit);
+}
+
+void enforce_gone(Manager *m, const HelperUnit *info) {
+        Unit *u = units_find(&m->units, info->unit);
+
+        if (u && info->result[0] && info->result[sizeof(info->result) - 1] == '\0')
+                memcpy(u->gone_result, info->result, sizeof(u->gone_result));
+        enforce_check(m, info->unit);
 }
 
 void enforce_listed(Manager *m) {

@@ -14,6 +14,7 @@ void enforce_loaded(Manager *m, const HelperUnit *info, LoadResult *result, void
 /* What the helper tells. */
 void enforce_event(Manager *m, const HelperUnit *info);                 /* its state changed */
 void enforce_check(Manager *m, const char *unit);                       /* it may have ended */
+void enforce_gone(Manager *m, const HelperUnit *info);                    /* PID 1 has unloaded it; of a scope, with its result */
 void enforce_listed(Manager *m);                                        /* all loaded units were told: who was not among them is gone */
 
 _must_use_ int enforce_set_mode(Manager *m, Unit *u, UnitMode mode);    /* DEFAULT ends the override. -EINVAL: denied for its settings */

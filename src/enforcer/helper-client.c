@@ -233,7 +233,7 @@ static void helper_unit_event(Manager *m, const HelperUnit *info) {
                 enforce_evaluate(m, info, true);
                 break;
         case HELPER_UNIT_GONE:
-                enforce_check(m, info->unit);
+                enforce_gone(m, info);
                 break;
         default:
                 enforce_event(m, info);

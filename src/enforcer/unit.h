@@ -44,6 +44,7 @@ typedef struct Unit {
         bool found_running;            /* was not in the maps when we met it: connections it had before are judged as with strangers */
         CutWhat cut;                   /* to be started once the kernel has what is in force now */
         usec_t unsettled_until_usec;   /* an enforcer before this one put it in force, and who it is is still being found out: what lives is not cut for that; 0: settled */
+        char gone_result[HELPER_RESULT_MAX]; /* how it ended, should PID 1 not know it any more; empty: that was not heard */
         unsigned listing;              /* Units.listing when it was last listed */
 
         UnitState state;

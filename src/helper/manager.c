@@ -181,13 +181,22 @@ static void on_unit_changed(const HelperUnit *unit, void *userdata) {
                 connection_send(m, &event, sizeof(event), NULL, 0);
 }
 
-static void on_unit_gone(const char *unit, void *userdata) {
+static void on_unit_gone(const char *unit, const char *result, void *userdata) {
         HelperUnit event = { .header.type = HELPER_UNIT_GONE };
         Manager *m = userdata;
 
         memcpy(event.unit, unit, strnlen(unit, sizeof(event.unit) - 1));
+        memcpy(event.result, result, strnlen(result, sizeof(event.result) - 1));
         if (connection_ready(m))
                 connection_send(m, &event, sizeof(event), NULL, 0);
+}
+
+void manager_tell_result(Manager *m, const char *unit) {
+        char result[HELPER_RESULT_MAX];
+
+        pid1_take_result(m->pid1, unit, result);
+        if (result[0])
+                on_unit_gone(unit, result, m);
 }
 
 static void on_reloaded(void *userdata) {

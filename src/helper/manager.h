@@ -52,6 +52,7 @@ void manager_enforcer_changed(Manager *m);              /* it came, went, or sai
 _must_use_ int manager_disarm(Manager *m, usec_t usec); /* 0: arm; USEC_INFINITY: until then */
 void manager_fill_state(const Manager *m, HelperState *ret);
 void manager_tell_state(Manager *m);                    /* an event, if it changed */
+void manager_tell_result(Manager *m, const char *unit); /* an event, if it is known how this unit ended, which PID 1 has unloaded */
 
 /* ---- connection.c: the enforcer ---- */
 

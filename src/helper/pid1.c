@@ -135,6 +135,8 @@ static void removed_clear(Pid1 *p) {
 
 /* Tells of one, or of all (unit NULL). */
 static void removed_tell(Pid1 *p, const char *unit) {
+        char result[HELPER_RESULT_MAX];
+
         for (UnitRemoved **i = &p->removed; *i;) {
                 UnitRemoved *r = *i;
 
@@ -143,7 +145,8 @@ static void removed_tell(Pid1 *p, const char *unit) {
                         continue;
                 }
                 *i = r->next;
-                p->callbacks.gone(r->unit, p->callbacks.userdata);
+                pid1_take_result(p, r->unit, result);
+                p->callbacks.gone(r->unit, result, p->callbacks.userdata);
                 free(r);
         }
 }
@@ -264,6 +267,7 @@ static void pid1_disconnect(Pid1 *p) {
         p->reloading = false;
         pid1_queries_lose(p);
         pid1_scopes_fail(p, -ECONNRESET);
+        scope_results_free(p);
         while (p->lists)
                 list_finish(p->lists, -ECONNRESET, NULL, 0);
         sd_bus_close_unref(bus);
@@ -309,6 +313,7 @@ static int pid1_match(Pid1 *p, sd_bus *bus) {
         } matches[] = {
                 { "type='signal',interface='org.freedesktop.DBus.Properties',member='PropertiesChanged',path_namespace='" PID1_PATH "/unit'",
                   on_properties_changed },
+                { "type='signal',interface='org.freedesktop.DBus.Properties',member='PropertiesChanged',arg0='org.freedesktop.systemd1.Scope'", on_scope_changed },
                 { "type='signal',interface='" PID1_MANAGER "',member='UnitRemoved'", on_unit_removed },
                 { "type='signal',interface='" PID1_MANAGER "',member='UnitNew'", on_unit_new },
                 { "type='signal',interface='" PID1_MANAGER "',member='Reloading'", on_reloading },

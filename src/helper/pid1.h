@@ -30,6 +30,7 @@ struct Pid1 {
         bool reloading;
         UnitListQuery *lists;
         ScopeStart *scopes;
+        struct ScopeResult *scope_results; /* of scopes, as last heard; owned */
 };
 
 void pid1_queries_lose(Pid1 *p);   /* the connection ended */
@@ -37,3 +38,5 @@ void pid1_queries_repeat(Pid1 *p); /* there is a new one */
 void pid1_queries_fail(Pid1 *p, int error);
 void pid1_scopes_fail(Pid1 *p, int error);
 int on_job_removed(sd_bus_message *m, void *userdata, sd_bus_error *ret_error);
+int on_scope_changed(sd_bus_message *m, void *userdata, sd_bus_error *ret_error);
+void scope_results_free(Pid1 *p);

@@ -74,6 +74,8 @@ static void on_unit(int error, const HelperUnit *unit, const UnitPaths *paths, v
 
         if (error >= 0)
                 later_send_unit(l, unit);
+        else if (error == -ENOENT)
+                manager_tell_result(l->manager, unit->unit);
         later_reply(l, error);
 }
 

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "helper/cgroup.h"
 #include "helper/pid1.h"
 #include "util/log.h"
 
@@ -174,4 +175,89 @@ int pid1_start_plugin(Pid1 *p, const char *service, const PluginStart *plugin, S
 
 int pid1_queue_start(Pid1 *p, const char *unit, ScopeCallback callback, void *userdata) {
         return unit_start(p, unit, &(ScopeStart) { .pidfd = -1, .queue_only = true, .callback = callback, .userdata = userdata });
+}
+
+/* ---- how scopes end ----
+ *
+ * Most are unloaded as soon as they have ended, before anybody can ask. The signal of their end says it. */
+
+struct ScopeResult {
+        struct ScopeResult *next;
+        char unit[HELPER_UNIT_NAME_MAX], result[HELPER_RESULT_MAX];
+};
+
+static int scope_result_set(Pid1 *p, const char *unit, const char *result) {
+        struct ScopeResult *r = p->scope_results;
+
+        while (r && !streq(r->unit, unit))
+                r = r->next;
+        if (!r) {
+                r = calloc(1, sizeof(*r));
+                if (!r)
+                        return -ENOMEM;
+                (void) snprintf(r->unit, sizeof(r->unit), "%s", unit);
+                r->next = p->scope_results;
+                p->scope_results = r;
+        }
+        (void) snprintf(r->result, sizeof(r->result), "%s", result);
+        return 0;
+}
+
+void pid1_take_result(Pid1 *p, const char *unit, char ret[static HELPER_RESULT_MAX]) {
+        ret[0] = '\0';
+        for (struct ScopeResult **i = &p->scope_results; *i; i = &(*i)->next) {
+                struct ScopeResult *r = *i;
+
+                if (!streq(r->unit, unit))
+                        continue;
+                memcpy(ret, r->result, sizeof(r->result));
+                *i = r->next;
+                free(r);
+                return;
+        }
+}
+
+void scope_results_free(Pid1 *p) {
+        while (p->scope_results) {
+                struct ScopeResult *r = p->scope_results;
+
+                p->scope_results = r->next;
+                free(r);
+        }
+}
+
+/* 1 and the value, 0: not in this message, or a negative errno. */
+static int read_result(sd_bus_message *m, const char **ret) {
+        const char *name;
+        int k = sd_bus_message_skip(m, "s");
+
+        if (k >= 0)
+                k = sd_bus_message_enter_container(m, 'a', "{sv}");
+        while (k >= 0 && (k = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+                k = sd_bus_message_read(m, "s", &name);
+                if (k >= 0 && streq(name, "Result")) {
+                        k = sd_bus_message_read(m, "v", "s", ret);
+                        return k < 0 ? k : 1;
+                }
+                if (k >= 0)
+                        k = sd_bus_message_skip(m, "v");
+                if (k >= 0)
+                        k = sd_bus_message_exit_container(m);
+        }
+        return k;
+}
+
+int on_scope_changed(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+        _cleanup_free_ char *unit = NULL;
+        const char *result;
+        int k;
+
+        if (sd_bus_path_decode(sd_bus_message_get_path(m), PID1_PATH "/unit", &unit) <= 0 || !unit_name_is_valid(unit))
+                return 0;
+        k = read_result(m, &result);
+        if (k > 0)
+                k = scope_result_set(userdata, unit, result);
+        if (k < 0)
+                log_warning_errno(k, "Cannot read how %s ended", unit);
+        return 0;
 }

@@ -23,7 +23,7 @@ typedef struct Pid1 Pid1;
 /* Events. A unit is told of after it was read. */
 typedef struct Pid1Callbacks {
         void (*changed)(const HelperUnit *unit, void *userdata);  /* ActiveState or InvocationID changed */
-        void (*gone)(const char *unit, void *userdata);           /* unloaded */
+        void (*gone)(const char *unit, const char *result, void *userdata); /* unloaded; of a scope, with the Result= it had at last, else "" */
         void (*reloaded)(void *userdata);                         /* daemon-reload has finished, or PID 1 was executed anew */
         int (*has_listener)(uint64_t cgroup_id, void *userdata);  /* is there a listening socket of this cgroup? */
         void *userdata;
@@ -46,6 +46,8 @@ _must_use_ int pid1_get_unit_exec(Pid1 *p, const char *unit, UnitCallback callba
 _must_use_ int pid1_list_units(Pid1 *p, UnitListCallback callback, void *userdata); /* of the types that can be a processing unit */
 /* A transient scope in trireme.slice with one process, which pidfd names. */
 _must_use_ int pid1_start_scope(Pid1 *p, const char *scope, int pidfd, uint32_t pid, ScopeCallback callback, void *userdata);
+/* How a scope ended that is unloaded: its Result=, told once; empty: nothing was heard. */
+void pid1_take_result(Pid1 *p, const char *unit, char ret[static HELPER_RESULT_MAX]);
 /* Called back when its start is queued. */
 _must_use_ int pid1_queue_start(Pid1 *p, const char *unit, ScopeCallback callback, void *userdata);
 

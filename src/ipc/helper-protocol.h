@@ -53,7 +53,7 @@ typedef enum HelperType {
         /* data and events, helper -> enforcer */
         HELPER_REPLY,           /* HelperReply */
         HELPER_UNIT,            /* HelperUnit: data, and an event (serial 0) whenever ActiveState or InvocationID changed */
-        HELPER_UNIT_GONE,       /* HelperUnit(unit): event, unloaded or no longer there */
+        HELPER_UNIT_GONE,       /* HelperUnit(unit, result): event, unloaded or no longer there */
         HELPER_UNIT_FILES,      /* HelperUnitFiles + descriptors */
         HELPER_ATTACH,          /* HelperUnit: event, an attach client waits; the cgroup id is in the maps as closed */
         HELPER_RELOADED,        /* HelperReply: event, daemon-reload finished */
@@ -90,6 +90,8 @@ typedef struct HelperRequest {
         uint64_t usec;
 } HelperRequest;
 
+#define HELPER_RESULT_MAX 32
+
 /* Mirrors systemd's UnitActiveState, only what matters here. */
 typedef enum HelperActive {
         HELPER_INACTIVE,     /* inactive, failed */
@@ -113,7 +115,7 @@ typedef struct HelperUnit {
         char triggers[HELPER_UNIT_NAME_MAX];     /* socket units: the service they trigger; else empty */
         char slice[HELPER_UNIT_NAME_MAX];        /* Slice=; for a slice unit the slice above; empty for the root slice */
         char cgroup[HELPER_CGROUP_MAX];          /* path below the cgroup root, "/system.slice/x.service"; empty when it has none */
-        char result[32];                         /* Result= property ("success", "oom-kill", ...); empty when it has none */
+        char result[HELPER_RESULT_MAX];          /* Result= property ("success", "oom-kill", ...); empty when it has none */
         uint64_t cgroup_id;                      /* inode of the directory, 0 when it has none */
         uint8_t invocation_id[16];
         uint32_t main_pid;                       /* 0: none */

@@ -3,6 +3,7 @@
 
 import json
 import os
+import time
 
 from expect import connected, denied, holds, same, unit_row
 from suite import case
@@ -55,6 +56,9 @@ def prepare(web, plain):
     web.must("gcc -O2 -o /opt/lab/knock /opt/lab/knock.c")
     web.write("/etc/systemd/system/knock@.service", "[Unit]\nStartLimitIntervalSec=0\n[Service]\nType=oneshot\nExecStart=/opt/lab/knock %s %d\n"
               "[X-Trireme]\nTriremeLabels=app=knock\n" % (plain.v4, PORT))
+    if LONG:  # all that systemd says of a thousand starts is counted
+        web.write("/run/systemd/journald.conf.d/lab.conf", "[Journal]\nRateLimitIntervalSec=0\n")
+        web.must("systemctl restart systemd-journald")
     web.must("systemctl daemon-reload")
 
 
@@ -226,10 +230,15 @@ def after_many_starts_and_stops_nothing_is_left(web, report):
     units = " ".join("many@%d" % number for number in range(n))
     memory = "for p in trireme trireme-helper trireme-datapath; do grep VmRSS /proc/$(systemctl show -P MainPID $p)/status | tr -dc 0-9; echo; done"
     cycle = "systemctl start %s && systemctl stop %s" % (units, units)
-    web.must("for i in 1 2 3; do %s; done; sleep 2" % cycle, timeout=120)
+    gone = "! { ls /run/trireme/attached; triremectl list --no-legend; } | grep -q many@"
+    web.must("for i in 1 2 3; do %s; done" % cycle, timeout=60 + 10 * n)
+    holds("those of before are gone", web.wait(gone, 60))
     before, rss = web.must(LEFT), [int(word) for word in web.must(memory).split()]
     web.must("for i in $(seq %d); do %s || exit; done" % (rounds, cycle), timeout=60 + rounds * n)
-    web.wait("test \"$(%s)\" = \"%s\"" % (LEFT.replace('"', '\\"'), before.strip()), 6)
+    ended = time.monotonic()
+    holds("the last are gone", web.wait(gone, 60))
+    report.notes.append("gone %.1f s after the last stop" % (time.monotonic() - ended))
+    web.wait("test \"$(%s)\" = \"%s\"" % (LEFT.replace('"', '\\"'), before.strip()), 10)
     same("what is left", web.must(LEFT), before)
     now = [int(word) for word in web.must(memory).split()]
     report.notes.append("%d starts, memory of enforcer, helper, datapath %s -> %s kB" % (rounds * n, rss, now))
@@ -251,6 +260,27 @@ def the_end_of_a_unit_is_told_with_its_cause(web):
         holds("the signal says %s: %s" % (cause, out), '"ender.service"' in out and '"%s"' % cause in out)
     holds("the journal says it too", "ender.service ended (signal)" in web.must("journalctl -b --no-pager -u trireme"))
     web.remove("ender.service")
+
+
+@case
+def the_end_of_what_systemd_forgets_at_once_has_its_cause(web):
+    """Scopes, whose last process is gone or was killed; a unit that stays when its processes have ended, and one that lives by any of them."""
+    ended = "journalctl -b --no-pager -u trireme | grep -c -F '%s'"
+    web.must("triremectl run --label=app=web -- true")
+    holds("a scope ends with its last process", web.wait("journalctl -b --no-pager -u trireme | grep -qE 'trireme-run-.*scope ended .success'", 10))
+    holds("none is just gone", web.must(ended % ".scope ended (gone)" + " || true").strip() == "0")
+    for name, extra, command, end, cause in (
+            ("remains", "Type=oneshot\nRemainAfterExit=yes", "/bin/true", "systemctl stop remains", "success"),
+            ("family", "ExitType=cgroup", "/bin/sh -c 'sleep 1000 & exit 0'", "pkill -f '^sleep 1000'", "success"),
+            ("broken", "", "/bin/sleep 1000", "systemctl kill -s SEGV broken", "core-dump|signal"),
+            ("slow", "RuntimeMaxSec=2", "/bin/sleep 1000", "true", "timeout"),
+            ("unwell", "", "/bin/sh -c 'sleep 3; exit 9'", "true", "exit-code")):
+        web.service(name, command, "TriremeLabels=app=web", extra=extra)
+        holds("%s is attached" % name, unit_row(web, name + ".service") is not None)
+        web.must("sleep 0.5; test \"$(systemctl is-active %s)\" = active; %s" % (name, end))
+        holds("%s ends with %s: %s" % (name, cause, web.run("journalctl -b -o cat -u trireme | grep -F %s.service" % name).out),
+              web.wait("journalctl -b --no-pager -u trireme | grep -qE '%s.service ended .(%s)'" % (name, cause), 15))
+        web.remove(name + ".service")
 
 
 @case
