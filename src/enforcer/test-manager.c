@@ -346,6 +346,35 @@ static void a_unit_whose_start_was_given_up_is_let_go(void **state) {
         assert_string_equal(world_asked(w, HELPER_RELEASE_UNIT, 0)->unit.unit, "a.service");
 }
 
+/* A listener that PID 1 made outside of the unit's control group is nobody's to the table, as is what has a network of its own or lies too deep. */
+static void a_unit_that_the_table_cannot_see_is_denied_for_that_as_soon_as_it_shows(void **state) {
+        static const struct {
+                HelperUnitFlags flag;
+                Reason reason;
+        } rows[] = { { HELPER_UNIT_FOREIGN_LISTENER, REASON_FOREIGN_LISTENER }, { HELPER_UNIT_OWN_NETWORK, REASON_OWN_NETWORK }, { HELPER_UNIT_TOO_DEEP, REASON_TOO_DEEP } };
+        World *w = *state;
+        const Unit *u;
+
+        w->texts[0][0] = "a.socket";
+        w->texts[0][1] = "[X-Trireme]\nTriremeLabels=app=web\n";
+        world_start(w, WORLD_PSK);
+        world_attach(w, "a.socket", 77);
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+                HelperUnit active = make_unit("a.socket", 77, HELPER_ACTIVE, HELPER_UNIT_ATTACHED), hidden = active;
+
+                hidden.flags |= rows[i].flag;
+                helper_event(w, HELPER_UNIT, &active);
+                world_settle(w);
+                u = units_find(&w->m->units, "a.socket");
+                assert_int_equal(u->state, UNIT_ENFORCING);
+                helper_event(w, HELPER_UNIT, &hidden);
+                world_settle(w);
+                u = units_find(&w->m->units, "a.socket");
+                assert_int_equal(u->state, UNIT_DENIED);
+                assert_int_equal(u->reason, rows[i].reason);
+        }
+}
+
 static void what_an_earlier_life_left_is_judged_again_when_the_unit_lives_again(void **state) {
         HelperUnit active = make_unit("a.service", 77, HELPER_ACTIVE, HELPER_UNIT_ATTACHED), ended = make_unit("a.service", 0, HELPER_INACTIVE, 0);
         World *w = *state;
@@ -496,6 +525,7 @@ int main(void) {
                 TEST(what_units_left_while_there_was_no_enforcer_is_released_and_its_index_not_used),
                 TEST(the_datapath_is_told_that_it_knows_all_units_when_it_does),
                 TEST(a_unit_whose_start_was_given_up_is_let_go),
+                TEST(a_unit_that_the_table_cannot_see_is_denied_for_that_as_soon_as_it_shows),
                 TEST(an_ended_unit_is_closed_at_once_and_released_when_its_last_socket_is_gone),
                 TEST(what_an_earlier_life_left_is_judged_again_when_the_unit_lives_again),
                 TEST(changed_labels_make_a_new_token_and_everything_decided_is_forgotten),

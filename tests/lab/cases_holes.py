@@ -226,3 +226,20 @@ def simultaneous_open_between_two_units_is_refused(web, peer):
     if cross(web, peer, "") == 0:
         raise Skip("not even two unlabelled programs managed to open simultaneously")
     same("sides that opened", cross(web, peer, "triremectl run --label=app=web -- "), 0)
+
+
+UNTRACKED = "table inet untracked { chain p { type filter hook prerouting priority -350; tcp dport 80 notrack; tcp sport 80 notrack; }; " \
+            "chain o { type filter hook output priority -350; tcp dport 80 notrack; tcp sport 80 notrack; }; }"
+
+
+@case
+def packets_that_somebody_takes_out_of_connection_tracking_open_nothing(web, peer, plain):
+    """Without an entry there is no mark, and what is not marked is dropped, whoever sends it."""
+    web.must("nft '%s'" % UNTRACKED)
+    try:
+        for client, address in ((plain, web.v4), (plain, web.v6), (web, "127.0.0.1"), (web, "::1")):
+            denied("a stranger at " + address, client.probe("tcp", address, 80, "--wait=2"))
+        denied("not even app=web", peer.probe("tcp", web.v4, 80, "--wait=3", label="app=web"))
+    finally:
+        web.must("nft delete table inet untracked")
+    connected("app=web, as before", peer.probe("tcp", web.v4, 80, label="app=web"))
