@@ -145,3 +145,14 @@ def nothing_that_a_person_does_changes_tags_or_labels(desk, plain):
     same("bob's tags", tags(desk, "user-%s.slice" % uid), before)
     same("what is in force", [unit_row(desk, unit) for unit in ("gate.service", "user-%s.slice" % uid)], labels)
     desk.must("loginctl disable-linger bob")
+
+
+@case
+def triremectl_asks_another_host_by_ssh_as_whoever_logs_in_there(desk, plain):
+    prepare(desk, plain)
+    desk.must("install -d -m 700 /root/.ssh; install -m 600 /root/key /root/.ssh/id_ed25519; install -m 600 /root/key.pub /root/.ssh/authorized_keys")
+    desk.write("/root/.ssh/config", "StrictHostKeyChecking no\nUserKnownHostsFile /dev/null\nLogLevel ERROR\n", 0o600)
+    units = [row["unit"] for row in desk.json("triremectl -H root@127.0.0.1 list --json=short")]
+    holds("root is told: %s" % units, "gate.service" in units)
+    refused = desk.run("triremectl -H bob@127.0.0.1 list")
+    holds("bob is not: %s" % refused, refused.status != 0 and "gate" not in refused.out and "Not allowed" in refused.err)
