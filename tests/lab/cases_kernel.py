@@ -2,8 +2,12 @@
 """The main job on a stock Debian kernel, where packets are queued by nft_queue itself and nothing is nested: under AppArmor (machine stock) with
 the profiles that are installed, and under SELinux."""
 
+import base64
+import itertools
 import json
+import os
 
+import nodes
 from cases_failures import PROCESSES, Held
 from expect import contains, curl_fails, curl_succeeds, denied, holds, same, unit_row
 from suite import case
@@ -218,12 +222,11 @@ def a_restart_of_everything_stays_closed_on_a_stock_kernel(stock):
 
 @case
 def twenty_percent_lost_ten_doubled_and_200_ms_in_disorder_cost_time_only_on_a_stock_kernel(stock):
-    """tc netem on the loopback interface: both ends are here, each packet passes it. The first connection of a unit, for which the enforcer is asked, has gone before."""
-    stock.must("systemctl start nginx && modprobe sch_netem", timeout=60)
-    weather = "tc qdisc add dev lo root netem delay 200ms 50ms loss 20% duplicate 10%"
-    many = "curl -sSZ --parallel-immediate --max-time 110 -o /dev/null -w \"%{http_code} \" \"http://127.0.0.1/?[1-5]\""  # of more any TCP would lose one now and then
+    """tc netem on the loopback interface: both ends are here, each packet passes it."""
+    stock.must("systemctl start nginx && modprobe sch_netem && tc qdisc add dev lo root netem delay 200ms 50ms loss 20% duplicate 10%", timeout=60)
+    many = "curl -sSZ --parallel-immediate --max-time 110 -o /dev/null -w '%{http_code} ' 'http://127.0.0.1/?[1-5]'"  # of more any TCP would lose one now and then
     try:
-        result = stock.run("triremectl run --label=app=web -- sh -c 'curl -sS -o /dev/null http://127.0.0.1/ && %s && %s'" % (weather, many), timeout=130)
+        result = stock.run("triremectl run --label=app=web -- " + many, timeout=130)
         same("what five connections with the label got (%s)" % result, result.out.split(), ["200"] * 5)
         curl_fails(stock, stock.v4, "app=other")
     finally:
@@ -275,3 +278,51 @@ def a_binary_with_fs_verity_has_the_digest_that_the_kernel_enforces(stock):
     wait_tag(stock, "open.service", "@sys:exe=/usr/local/bin/open")
     holds("a binary without it has no such tag", "exe.verity" not in stock.must("triremectl show open.service"))
     stock.remove("sealed.service", "open.service")
+
+
+FAR, NODE = "10.88.0.1", "10.88.0.2"  # of this machine, and of a node that is a namespace of it
+VETH = "ip netns add far && ip link add far0 type veth peer name host0 netns far && ip -n far link set host0 up && ip address add %s/24 dev far0 && ip link set far0 up && " \
+       "ip neigh replace %s lladdr $(ip netns exec far cat /sys/class/net/host0/address) dev far0 nud permanent" % (FAR, NODE)
+SEALED = "/etc/credstore.encrypted/trireme.psk"
+SPORTS = itertools.count(30000)  # the node closes nothing
+
+
+def handshake(stock, key, seconds):
+    """A node that holds the same key connects to nginx."""
+    node = nodes.Node(psk=key)
+    stock.write("/run/attempts", json.dumps([node.attempt(node.token("app=web"), source=NODE, sport=next(SPORTS), target=FAR, port=80, seconds=seconds)]))
+    script = "ip netns exec far /opt/lab/node client %s=$(cat /sys/class/net/far0/address) /run/attempts" % FAR
+    return json.loads(stock.must(script, timeout=60).splitlines()[-1])[0]
+
+
+def handshakes(stock, what, key):
+    outcome = handshake(stock, key, 20)
+    holds("%s: a handshake, and nginx answers: %s" % (what, outcome), outcome["answer"] == "token" and (outcome["data"] or "").startswith("HTTP/"))
+
+
+def seal_and_use(stock, key):
+    stock.must("systemd-creds encrypt --with-key=tpm2 --name=trireme.psk %s %s && mv %s /root && systemctl daemon-reload" % (KEY, SEALED, KEY), timeout=100)
+    if "TRIREME_LAB_LONG" in os.environ:  # as without a TPM, which is tried elsewhere
+        stock.must("triremectl reload", timeout=100)
+        handshakes(stock, "after a reload", key)
+    stock.must("systemctl restart trireme.service", timeout=100)
+    handshakes(stock, "after a restart", key)
+    stock.must("tpm2_clear", timeout=60)  # what it had sealed is now as if another had
+    out = stock.run("triremectl reload", timeout=100)
+    holds("the reload says that it cannot be decrypted: %s" % out, out.status != 0 and "cannot read or decrypt the credentials" in out.err)
+    said = stock.must("journalctl -b -o cat -u trireme-credentials.service")
+    holds("PID 1 says what of the TPM's it was: %s" % said[-2000:], "HMAC key in TPM" in said or "secret using TPM2" in said)
+    handshakes(stock, "with the key in force", key)
+    holds("the enforcer does not start without", stock.run("systemctl restart trireme.service", timeout=60).status != 0)
+    same("what a node is answered then", handshake(stock, key, 4), {"answer": None, "data": None})
+
+
+@case
+def a_key_that_the_TPM_has_sealed_makes_handshakes_and_without_that_TPM_none(stock):
+    stock.must("systemctl start nginx && test -c /dev/tpmrm0 && mkdir -p /etc/credstore.encrypted && " + VETH, timeout=60)
+    nodes.install(stock)
+    try:
+        seal_and_use(stock, base64.b64decode(stock.must("head -n 1 " + KEY)))
+    finally:
+        stock.must("rm -f %s; mv /root/trireme.psk %s; ip netns del far; systemctl daemon-reload && systemctl restart trireme.service" % (SEALED, KEY), timeout=100)
+    curl_succeeds(stock, stock.v4, "app=web")

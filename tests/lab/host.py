@@ -13,7 +13,7 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 CACHE = os.environ.get("TRIREME_LAB_CACHE", "/var/cache/trireme-lab")
 
 LAB_PACKAGES = ["mmdebstrap", "systemd-container", "iproute2", "util-linux", "openssl", "nftables"]
-QEMU_PACKAGES = ["qemu-system-x86", "e2fsprogs"]
+QEMU_PACKAGES = ["qemu-system-x86", "e2fsprogs", "swtpm"]
 BUILD_PACKAGES = [
     "gcc", "libc6-dev", "meson", "ninja-build", "pkg-config", "libsystemd-dev", "libmnl-dev", "libnftnl-dev",
     "libnetfilter-queue-dev", "libssl-dev", "libseccomp-dev", "libjansson-dev", "libsmartcols-dev", "libcmocka-dev",

@@ -67,8 +67,9 @@ class Node:
 def install(machine):
     with open(CHECK_VECTORS) as file:
         machine.write("/opt/lab/protocol.py", file.read())
-    with open(os.path.join(host.TOP, "tests", "attack", "node")) as file:
-        machine.write("/opt/lab/node", file.read(), 0o755)
+    for name in ("node", "wire.py"):
+        with open(os.path.join(host.TOP, "tests", "attack", name)) as file:
+            machine.write("/opt/lab/" + name, file.read(), 0o755)
 
 
 def start(machine, role, table, attempts):

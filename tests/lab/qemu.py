@@ -63,14 +63,16 @@ class QemuMachine(Guest):
         super().__init__(name, 1)
         self.v4, self.v6 = "127.0.0.1", "::1"
         self.lower, self.kernel, self.work = lower, kernel, os.path.join(work, name)
-        self.disk, self.process, self.port, self.pending = os.path.join(self.work, "disk"), None, None, b""
+        self.disk, self.process, self.tpm, self.port, self.pending = os.path.join(self.work, "disk"), None, None, None, b""
 
     def boot(self, parameters):
         if not os.path.exists(self.disk):
             os.makedirs(self.work)
             self.make_disk()
-        if os.path.exists(os.path.join(self.work, "port")):
-            os.unlink(os.path.join(self.work, "port"))
+        for name in ("port", "tpm.sock"):
+            if os.path.exists(os.path.join(self.work, name)):
+                os.unlink(os.path.join(self.work, name))
+        self.start_tpm()
         server = socket.socket(socket.AF_UNIX)
         server.bind(os.path.join(self.work, "port"))
         server.listen(1)
@@ -82,7 +84,8 @@ class QemuMachine(Guest):
              "-append", "root=/dev/vda rw console=ttyS0 loglevel=5 panic=-1 systemd.show_status=no net.ifnames=0 " + parameters,
              "-drive", "file=%s,format=raw,if=virtio,cache=unsafe" % self.disk, "-serial", "stdio", "-device", "virtio-rng-pci",
              "-device", "virtio-serial-pci", "-chardev", "socket,id=lab,path=%s" % os.path.join(self.work, "port"),
-             "-device", "virtserialport,chardev=lab,name=lab"],
+             "-device", "virtserialport,chardev=lab,name=lab", "-chardev", "socket,id=tpm,path=%s" % os.path.join(self.work, "tpm.sock"),
+             "-tpmdev", "emulator,id=tpm,chardev=tpm", "-device", "tpm-crb,tpmdev=tpm"],
             stdin=subprocess.DEVNULL, stdout=console, stderr=console)
         server.settimeout(20)
         try:
@@ -95,6 +98,17 @@ class QemuMachine(Guest):
                 console = "".join(file.readlines()[-30:])
             self.stop()
             raise Broken("%s did not boot:\n%s" % (self.name, console)) from None
+
+    def start_tpm(self):
+        """A TPM of the machine's own, the same at each of its boots."""
+        state, control = os.path.join(self.work, "tpm"), os.path.join(self.work, "tpm.sock")
+        os.makedirs(state, exist_ok=True)
+        self.tpm = subprocess.Popen(["swtpm", "socket", "--tpm2", "--terminate", "--tpmstate", "dir=" + state, "--ctrl", "type=unixio,path=" + control],
+                                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        for _ in range(200):
+            if os.path.exists(control) or self.tpm.poll() is not None:
+                break
+            time.sleep(0.05)
 
     def make_disk(self):
         """An ext4 image of the root, the product, the kernel's modules and the agent."""
@@ -143,10 +157,12 @@ class QemuMachine(Guest):
         return Answer(self, script)
 
     def stop(self):
-        if self.process and self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        self.process = None
+        for process in (self.process, self.tpm):
+            if process and process.poll() is None:
+                process.kill()
+            if process:
+                process.wait()
+        self.process = self.tpm = None
 
 
 def accelerator():

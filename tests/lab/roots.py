@@ -19,8 +19,8 @@ JOB_PACKAGES = ["postgresql", "postgresql-contrib", "openssh-server", "openssh-c
 # What people log in with, containers, and another firewall.
 PEOPLE_PACKAGES = ["openssh-server", "openssh-client", "sudo", "cron", "libpam-systemd", "dbus-user-session", "podman", "crun", "firewalld"]
 KERNEL_PACKAGES = ["linux-image-cloud-amd64", "initramfs-tools"]
-# What a stock kernel can do that the kernel of a container's host may not.
-SECURITY_PACKAGES = ["apparmor", "selinux-policy-default", "policycoreutils"]
+# What a stock kernel can do that the kernel of a container's host may not; tpm2-tools brings what systemd talks to a TPM with.
+SECURITY_PACKAGES = ["apparmor", "selinux-policy-default", "policycoreutils", "tpm2-tools"]
 # To build for arm64 on amd64, and to run what was built.
 ARM64_PACKAGES = ["gcc-aarch64-linux-gnu", "qemu-user-static"] + [name + ":arm64" for name in BUILD_PACKAGES if name.startswith("lib")]
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL": "C.UTF-8"}
