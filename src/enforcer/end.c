@@ -145,6 +145,13 @@ static void unit_ended(Manager *m, Unit *u, const HelperUnit *info) {
         end_unit(m, u, info->result[0] ? info->result : (info->flags & HELPER_UNIT_FAILED) ? "failed" : "inactive");
 }
 
+static bool is_remnant(const Manager *m, const HelperUnit *info) {
+        for (const Unit *u = m->units.first; u; u = u->next)
+                if (u->remnant && u->info.cgroup_id == info->cgroup_id && streq(u->name, info->unit))
+                        return true;
+        return false;
+}
+
 void enforce_event(Manager *m, const HelperUnit *info) {
         Unit *u = units_find(&m->units, info->unit);
         bool again;
@@ -153,8 +160,11 @@ void enforce_event(Manager *m, const HelperUnit *info) {
                 unit_ended(m, u, info);
                 return;
         }
-        if (!u) { /* started, but not by way of an attach: it may be labelled all the same */
-                if (!(info->flags & HELPER_UNIT_ATTACHED) && info->cgroup_id)
+        /* What waits to be started anew is "activating" already, without a control group: that is not yet the start that was prepared. */
+        if (u && u->fresh && info->active == HELPER_ACTIVATING && info->cgroup_id != u->info.cgroup_id)
+                return;
+        if (!u) { /* started, but not by way of an attach: it may be labelled all the same; or taken for ended too soon */
+                if (info->cgroup_id && (!(info->flags & HELPER_UNIT_ATTACHED) || (info->active == HELPER_ACTIVE && is_remnant(m, info))))
                         enforce_evaluate(m, info, false);
                 return;
         }

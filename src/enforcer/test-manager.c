@@ -285,7 +285,7 @@ static void what_units_left_while_there_was_no_enforcer_is_released_and_its_inde
 
 static void an_ended_unit_is_closed_at_once_and_released_when_its_last_socket_is_gone(void **state) {
         HelperUnit active = make_unit("a.service", 77, HELPER_ACTIVE, HELPER_UNIT_ATTACHED), ended = make_unit("a.service", 0, HELPER_INACTIVE, 0);
-        HelperUnit about_to_start = make_unit("a.service", 0, HELPER_INACTIVE, HELPER_UNIT_JOB);
+        HelperUnit about_to_start = make_unit("a.service", 0, HELPER_INACTIVE, HELPER_UNIT_JOB), waiting = make_unit("a.service", 0, HELPER_ACTIVATING, HELPER_UNIT_JOB);
         World *w = *state;
         uint32_t index;
 
@@ -295,6 +295,7 @@ static void an_ended_unit_is_closed_at_once_and_released_when_its_last_socket_is
         world_attach(w, "a.service", 77);
         index = units_find(&w->m->units, "a.service")->index;
         world_forget(w);
+        helper_event(w, HELPER_UNIT, &waiting); /* for Restart= to start it anew, which its restart begins by making it inactive */
         helper_event(w, HELPER_UNIT, &about_to_start);
         world_settle(w);
         assert_non_null(units_find(&w->m->units, "a.service"));
@@ -314,6 +315,24 @@ static void an_ended_unit_is_closed_at_once_and_released_when_its_last_socket_is
         assert_null(units_find_index(&w->m->units, index));
         assert_int_equal(w->m->units.n_units, 0);
         assert_string_equal(units_find_former(&w->m->units, index)->name, "a.service");
+}
+
+static void a_unit_that_was_taken_for_ended_is_enforced_when_it_is_active(void **state) {
+        HelperUnit active = make_unit("a.service", 77, HELPER_ACTIVE, HELPER_UNIT_ATTACHED), given_up = make_unit("a.service", 0, HELPER_INACTIVE, 0);
+        World *w = *state;
+
+        w->texts[0][0] = "a.service";
+        w->texts[0][1] = "[X-Trireme]\nTriremeLabels=app=web\n";
+        world_start(w, WORLD_PSK);
+        world_attach(w, "a.service", 77);
+        w->n_busy = 1; /* PID 1 starts it all the same */
+        helper_event(w, HELPER_UNIT, &given_up);
+        world_settle(w);
+        assert_null(units_find(&w->m->units, "a.service"));
+        helper_event(w, HELPER_UNIT, &active);
+        world_settle(w);
+        assert_non_null(units_find(&w->m->units, "a.service"));
+        assert_int_equal(units_find(&w->m->units, "a.service")->state, UNIT_ENFORCING);
 }
 
 static void the_datapath_is_told_that_it_knows_all_units_when_it_does(void **state) {
@@ -526,6 +545,7 @@ int main(void) {
                 TEST(the_datapath_is_told_that_it_knows_all_units_when_it_does),
                 TEST(a_unit_whose_start_was_given_up_is_let_go),
                 TEST(a_unit_that_the_table_cannot_see_is_denied_for_that_as_soon_as_it_shows),
+                TEST(a_unit_that_was_taken_for_ended_is_enforced_when_it_is_active),
                 TEST(an_ended_unit_is_closed_at_once_and_released_when_its_last_socket_is_gone),
                 TEST(what_an_earlier_life_left_is_judged_again_when_the_unit_lives_again),
                 TEST(changed_labels_make_a_new_token_and_everything_decided_is_forgotten),

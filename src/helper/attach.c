@@ -2,15 +2,12 @@
 /* Attaching a unit ahead of its first process. The client says nothing about the unit: what counts is the cgroup it runs in, that of
  * trireme-attach@UNIT.service. The unit's own cgroup is made here, before PID 1 would; PID 1 takes the directory as it is, so that the id
  * that goes into the table as "closed" now is the id that the unit's sockets will bear. */
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 
+#include "helper/attached.h"
 #include "helper/cgroup.h"
 #include "helper/manager.h"
 #include "helper/process.h"
@@ -52,6 +49,7 @@ static void attach_close(Attach *a) {
         closep(&a->pidfd);
         a->fd = a->pidfd = -1;
         a->gone = true;
+        pid1_forget(a->manager->pid1, a->name);
         if (a->asked)
                 return;
         for (Attach **i = &a->manager->attaches; *i; i = &(*i)->next)
@@ -119,56 +117,6 @@ static int client_identify(Attach *a) {
         return unit_name_is_valid(a->name) ? 0 : -EINVAL;
 }
 
-/* ---- the file that the unit's assertion looks for ---- */
-
-/* It is there from the end of an attach that prepared a start until the next attach begins or that life is over, so that no start passes that was not
- * prepared: PID 1 may merge a start into an attach that still met the life before. It holds the cgroup id, so that the end of one life does not take away
- * what the next one has made. */
-static int attached_write(const Manager *m, const char *unit, uint64_t cgroup_id) {
-        _cleanup_close_ int dir = open(m->options.attached_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-        _cleanup_close_ int fd = -1;
-
-        if (dir < 0)
-                return -errno;
-        fd = openat(dir, unit, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
-        if (fd < 0)
-                return -errno;
-        return dprintf(fd, "%" PRIu64 "\n", cgroup_id) < 0 ? -errno : 0;
-}
-
-static int attached_remove(const Manager *m, const char *unit) {
-        _cleanup_close_ int dir = open(m->options.attached_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-
-        if (dir < 0)
-                return -errno;
-        return unlinkat(dir, unit, 0) < 0 && errno != ENOENT ? -errno : 0;
-}
-
-void attach_forget(const Manager *m, const char *unit, uint64_t cgroup_id) {
-        _cleanup_close_ int dir = open(m->options.attached_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-        _cleanup_close_ int fd = dir < 0 ? -1 : openat(dir, unit, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-        char text[32] = "";
-        int k;
-
-        if (fd < 0 || read(fd, text, sizeof(text) - 1) < 0 || strtoull(text, NULL, 10) != cgroup_id)
-                return;
-        k = attached_remove(m, unit);
-        if (k < 0)
-                log_warning_errno(k, "Cannot remove the file that says that %s is attached", unit);
-}
-
-void attach_forget_any(const Manager *m, uint64_t cgroup_id) {
-        DIR *dir = opendir(m->options.attached_dir);
-        const struct dirent *e;
-
-        if (!dir)
-                return;
-        while ((e = readdir(dir)))
-                if (unit_name_is_valid(e->d_name))
-                        attach_forget(m, e->d_name, cgroup_id);
-        closedir(dir);
-}
-
 static void attach_start(Attach *a);
 
 static void on_again_queued(int error, void *userdata) {
@@ -218,7 +166,7 @@ static void attach_succeed(Attach *a) {
                 a->asked = true;
                 return;
         }
-        k = a->prepared ? attached_write(a->manager, a->name, a->unit.cgroup_id) : 0;
+        k = a->prepared ? attached_write(a->manager->options.attached_dir, a->name, a->unit.cgroup_id, a->unit.cgroup) : 0;
         attach_answer(a, k, k < 0 ? "cannot make its file in /run/trireme/attached" : "");
 }
 
@@ -334,10 +282,10 @@ static void on_unit(int error, const HelperUnit *unit, const UnitPaths *paths, v
 }
 
 static void attach_start(Attach *a) {
-        int k = attached_remove(a->manager, a->name);
+        int k = attached_remove(a->manager->options.attached_dir, a->name);
 
         if (k >= 0)
-                k = pid1_get_unit(a->manager->pid1, a->name, on_unit, a);
+                k = pid1_get_unit_to_attach(a->manager->pid1, a->name, on_unit, a);
 
         if (k < 0)
                 attach_answer(a, k, "PID 1 cannot be asked, or its file in /run/trireme/attached cannot be removed");

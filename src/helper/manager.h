@@ -68,8 +68,6 @@ void connection_reply(Manager *m, uint32_t serial, int result);
 _must_use_ int attach_listen(Manager *m);
 void attach_announce(Manager *m);        /* a new enforcer: tell it of all that wait */
 _must_use_ int attach_done(Manager *m, const char *unit, int result, const char *reason); /* -ENOENT: nobody waits */
-void attach_forget(const Manager *m, const char *unit, uint64_t cgroup_id); /* that life of the unit is over: remove the file of its assertion */
-void attach_forget_any(const Manager *m, uint64_t cgroup_id); /* the same of a unit whose name nobody knows any more */
 bool attach_waits(const Manager *m, uint64_t cgroup_id); /* closed for a client that was not answered yet */
 void attach_let_all_go(Manager *m);       /* everything passes: nobody needs to wait for an enforcer */
 void attach_free_all(Manager *m);

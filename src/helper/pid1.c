@@ -13,15 +13,6 @@
 #define RECONNECT_USEC (100 * USEC_PER_MSEC)
 #define REMOVED_USEC (200 * USEC_PER_MSEC)
 
-/* A change signal says neither the cgroup nor anything about it (they emit none), so the unit is read. One reading at a time for each unit:
- * a signal that comes meanwhile causes another. */
-struct UnitWatch {
-        Pid1 *pid1;
-        UnitWatch *next;
-        bool again;
-        char unit[HELPER_UNIT_NAME_MAX];
-};
-
 struct UnitRemoved {
         UnitRemoved *next;
         char unit[HELPER_UNIT_NAME_MAX];
@@ -36,88 +27,6 @@ struct UnitListQuery {
 };
 
 static int pid1_connect(Pid1 *p);
-
-/* ---- changes ---- */
-
-static int watch_start(Pid1 *p, const char *unit);
-
-static void watch_done(int error, const HelperUnit *unit, const UnitPaths *paths, void *userdata) {
-        UnitWatch *w = userdata;
-        Pid1 *p = w->pid1;
-        bool again = w->again && error != -ECONNRESET;
-
-        for (UnitWatch **i = &p->watches; *i; i = &(*i)->next)
-                if (*i == w) {
-                        *i = w->next;
-                        break;
-                }
-        if (error >= 0)
-                p->callbacks.changed(unit, p->callbacks.userdata);
-        if (again && watch_start(p, w->unit) < 0)
-                log_warning("Cannot read the state of %s again", w->unit);
-        free(w);
-}
-
-static int watch_start(Pid1 *p, const char *unit) {
-        UnitWatch *w;
-        int k;
-
-        for (w = p->watches; w; w = w->next)
-                if (streq(w->unit, unit)) {
-                        w->again = true;
-                        return 0;
-                }
-        w = calloc(1, sizeof(*w));
-        if (!w)
-                return -ENOMEM;
-        w->pid1 = p;
-        (void) snprintf(w->unit, sizeof(w->unit), "%s", unit);
-        k = pid1_get_unit(p, unit, watch_done, w);
-        if (k < 0) {
-                free(w);
-                return k;
-        }
-        w->next = p->watches;
-        p->watches = w;
-        return 0;
-}
-
-/* Does a PropertiesChanged of a unit tell of its activation or of another main process? 1, 0, or a negative errno. */
-static int change_matters(sd_bus_message *m) {
-        const char *interface, *name;
-        int k = sd_bus_message_read(m, "s", &interface), found = 0;
-
-        if (k < 0)
-                return k;
-        if (!streq(interface, "org.freedesktop.systemd1.Unit") && !streq(interface, "org.freedesktop.systemd1.Service"))
-                return 0;
-        k = sd_bus_message_enter_container(m, 'a', "{sv}");
-        while (k >= 0 && !found && (k = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
-                k = sd_bus_message_read(m, "s", &name);
-                if (k >= 0)
-                        found = streq(name, "ActiveState") || streq(name, "InvocationID") || streq(name, "MainPID");
-                if (k >= 0)
-                        k = sd_bus_message_skip(m, "v");
-                if (k >= 0)
-                        k = sd_bus_message_exit_container(m);
-        }
-        return k < 0 ? k : found;
-}
-
-static int on_properties_changed(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
-        _cleanup_free_ char *unit = NULL;
-        Pid1 *p = userdata;
-        int k;
-
-        if (sd_bus_path_decode(sd_bus_message_get_path(m), PID1_PATH "/unit", &unit) <= 0 || !unit_name_is_valid(unit))
-                return 0;
-        k = change_matters(m);
-        if (k > 0)
-                k = watch_start(p, unit);
-        if (k < 0)
-                log_warning_errno(k, "Cannot follow a change of %s", unit);
-        return 0;
-}
 
 /* ---- unloaded units ----
  *
@@ -156,12 +65,22 @@ static int on_removed_timer(sd_event_source *s, uint64_t usec, void *userdata) {
         return 0;
 }
 
+static void loaded_anew(Pid1 *p, const char *unit) {
+        pid1_forget(p, unit);
+        if (unit_is_slice(unit))
+                p->n_loads++;
+}
+
 static int on_unit_removed(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         Pid1 *p = userdata;
         const char *unit;
         UnitRemoved *r;
 
-        if (p->reloading || sd_bus_message_read(m, "s", &unit) < 0 || !unit_name_is_valid(unit))
+        if (sd_bus_message_read(m, "s", &unit) < 0 || !unit_name_is_valid(unit))
+                return 0;
+        watches_forget(p, unit);
+        loaded_anew(p, unit);
+        if (p->reloading)
                 return 0;
         r = calloc(1, sizeof(*r));
         if (!r)
@@ -179,8 +98,10 @@ static int on_unit_removed(sd_bus_message *m, void *userdata, sd_bus_error *ret_
 static int on_unit_new(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         const char *unit;
 
-        if (sd_bus_message_read(m, "s", &unit) >= 0)
-                removed_tell(userdata, unit);
+        if (sd_bus_message_read(m, "s", &unit) < 0)
+                return 0;
+        loaded_anew(userdata, unit);
+        removed_tell(userdata, unit);
         return 0;
 }
 
@@ -190,6 +111,7 @@ static int on_reloading(sd_bus_message *m, void *userdata, sd_bus_error *ret_err
 
         if (sd_bus_message_read(m, "b", &starting) < 0)
                 return 0;
+        pid1_forget_all(p);
         p->reloading = starting;
         if (!starting)
                 p->callbacks.reloaded(p->callbacks.userdata);
@@ -264,6 +186,7 @@ static void pid1_disconnect(Pid1 *p) {
         sd_bus *bus = TAKE_PTR(p->bus);
 
         removed_clear(p);
+        pid1_forget_all(p);
         p->reloading = false;
         pid1_queries_lose(p);
         pid1_scopes_fail(p, -ECONNRESET);
@@ -382,6 +305,8 @@ void pid1_free(Pid1 *p) {
                 return;
         pid1_disconnect(p);
         pid1_queries_fail(p, -ECONNRESET);
+        watches_free(p);
+        pid1_forget_all(p);
         sd_event_source_disable_unref(p->reconnect);
         sd_event_source_disable_unref(p->removed_timer);
         free(p);

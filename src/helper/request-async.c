@@ -7,12 +7,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "helper/attached.h"
 #include "helper/cgroup.h"
 #include "helper/identity.h"
 #include "helper/plugin.h"
 #include "helper/process.h"
 #include "util/fd.h"
 #include "util/log.h"
+
+#define LISTING_MAX 64u
 
 /* A reply that waits for PID 1. The connection may be another one by then: its number is compared. */
 typedef struct Later {
@@ -28,7 +31,10 @@ typedef struct Later {
         uint32_t pid;
         uint64_t cgroup_id;
         char cgroup[HELPER_CGROUP_MAX];
-        char scope[HELPER_UNIT_NAME_MAX];
+        char unit[HELPER_UNIT_NAME_MAX]; /* the scope; or RELEASE_UNIT, with cgroup_id */
+        /* LIST_UNITS */
+        char **units;
+        size_t n_units, next_unit;
         /* RUN_PLUGIN */
         char plugin[HELPER_PLUGIN_NAME_MAX];
 } Later;
@@ -46,6 +52,9 @@ static bool later_wanted(const Later *l) {
 }
 
 static void later_free(Later *l) {
+        for (size_t i = 0; i < l->n_units; i++)
+                free(l->units[i]);
+        free(l->units);
         closep(&l->pidfd);
         free(l);
 }
@@ -88,6 +97,55 @@ int request_get_unit(Manager *m, const HelperRequest *r) {
         return k;
 }
 
+/* Only PID 1 knows whether the start that was prepared is over, or was given up: it is asked from here, after that attach, so what it says cannot be about the life before. An
+ * attach that has begun meanwhile has removed the file. */
+static void on_prepared_unit(int error, const HelperUnit *unit, const UnitPaths *paths, void *userdata) {
+        Later *l = userdata;
+        Manager *m = l->manager;
+        bool over = error == -ENOENT || (error >= 0 && unit->active == HELPER_INACTIVE && !(unit->flags & HELPER_UNIT_JOB));
+        int k;
+
+        if (!over || !attached_is(m->options.attached_dir, l->unit, l->cgroup_id) || attach_waits(m, l->cgroup_id)) {
+                later_reply(l, error < 0 && error != -ENOENT ? error : -EBUSY);
+                return;
+        }
+        attached_forget(m->options.attached_dir, l->unit, l->cgroup_id);
+        k = table_remove_unit(m->table, l->cgroup_id);
+        later_reply(l, k);
+}
+
+int request_release_prepared(Manager *m, const HelperUnitRequest *r, const char *unit) {
+        Later *l = later_new(m, &r->header);
+        int k = -ENOMEM;
+
+        if (l) {
+                l->cgroup_id = r->cgroup_id;
+                memcpy(l->unit, unit, strlen(unit) + 1);
+                k = pid1_get_unit(m->pid1, unit, on_prepared_unit, l);
+        }
+        if (k < 0 && l)
+                later_free(l);
+        return k;
+}
+
+static void on_listed_unit(int error, const HelperUnit *unit, const UnitPaths *paths, void *userdata);
+
+/* Not all at once: each question under way takes some 20 KiB of messages, and there may be thousands of units. */
+static void list_read(Later *l) {
+        if (!later_wanted(l))
+                l->next_unit = l->n_units;
+        while (l->next_unit < l->n_units && l->n_pending < LISTING_MAX) {
+                int k = pid1_get_unit(l->manager->pid1, l->units[l->next_unit++], on_listed_unit, l);
+
+                if (k < 0)
+                        l->result = k;
+                else
+                        l->n_pending++;
+        }
+        if (l->n_pending == 0)
+                later_reply(l, l->result);
+}
+
 static void on_listed_unit(int error, const HelperUnit *unit, const UnitPaths *paths, void *userdata) {
         Later *l = userdata;
 
@@ -95,24 +153,23 @@ static void on_listed_unit(int error, const HelperUnit *unit, const UnitPaths *p
                 later_send_unit(l, unit);
         else if (error != -ENOENT) /* unloaded meanwhile, or only a name that others mention */
                 l->result = error;
-        if (--l->n_pending == 0)
-                later_reply(l, l->result);
+        l->n_pending--;
+        list_read(l);
 }
 
 static void on_list(int error, const char *const *units, size_t n, void *userdata) {
         Later *l = userdata;
 
-        l->n_pending = 1; /* this loop's own, so that no answer comes first */
         l->result = error;
-        for (size_t i = 0; i < n && error >= 0; i++) {
-                error = pid1_get_unit(l->manager->pid1, units[i], on_listed_unit, l);
-                if (error < 0)
-                        l->result = error;
-                else
-                        l->n_pending++;
+        l->units = calloc(n, sizeof(*l->units));
+        if (n > 0 && !l->units)
+                l->result = -ENOMEM;
+        for (; l->result >= 0 && l->n_units < n; l->n_units++) {
+                l->units[l->n_units] = strdup(units[l->n_units]);
+                if (!l->units[l->n_units])
+                        l->result = -ENOMEM;
         }
-        if (--l->n_pending == 0)
-                later_reply(l, l->result);
+        list_read(l);
 }
 
 int request_list_units(Manager *m, const HelperRequest *r) {
@@ -171,7 +228,7 @@ static void on_unit_files(int error, const HelperUnit *unit, const UnitPaths *pa
 
 int request_open_unit_files(Manager *m, const HelperRequest *r) {
         Later *l = later_new(m, &r->header);
-        int k = l ? pid1_get_unit(m->pid1, r->unit, on_unit_files, l) : -ENOMEM;
+        int k = l ? pid1_get_unit_files(m->pid1, r->unit, on_unit_files, l) : -ENOMEM;
 
         if (k < 0 && l)
                 later_free(l);
@@ -306,21 +363,21 @@ static void on_scope(int error, void *userdata) {
         if (error >= 0 && !process_alive(l->pidfd)) /* asked last: until then the number was its own */
                 error = -ESRCH;
         if (error >= 0)
-                error = pid1_get_unit(l->manager->pid1, l->scope, on_scope_unit, l);
+                error = pid1_get_unit(l->manager->pid1, l->unit, on_scope_unit, l);
         if (error < 0) {
                 if (table_remove_unit(l->manager->table, l->cgroup_id) < 0)
-                        log_debug("Nothing to remove of %s", l->scope);
+                        log_debug("Nothing to remove of %s", l->unit);
                 later_reply(l, error);
         }
 }
 
 static int scope_prepare(Later *l, const HelperScope *r, int pidfd) {
-        size_t n = (size_t) snprintf(l->scope, sizeof(l->scope), "trireme-run-");
+        size_t n = (size_t) snprintf(l->unit, sizeof(l->unit), "trireme-run-");
         int k;
 
         for (size_t i = 0; i < sizeof(r->id); i++)
-                n += (size_t) snprintf(l->scope + n, sizeof(l->scope) - n, "%02x", r->id[i]);
-        (void) snprintf(l->scope + n, sizeof(l->scope) - n, ".scope");
+                n += (size_t) snprintf(l->unit + n, sizeof(l->unit) - n, "%02x", r->id[i]);
+        (void) snprintf(l->unit + n, sizeof(l->unit) - n, ".scope");
         l->pidfd = fcntl(pidfd, F_DUPFD_CLOEXEC, 3);
         if (l->pidfd < 0)
                 return -errno;
@@ -330,7 +387,7 @@ static int scope_prepare(Later *l, const HelperScope *r, int pidfd) {
         if (k >= 0 && !process_alive(l->pidfd))
                 k = -ESRCH;
         if (k >= 0)
-                k = cgroup_path_of_unit(l->scope, "trireme.slice", l->cgroup);
+                k = cgroup_path_of_unit(l->unit, "trireme.slice", l->cgroup);
         if (k >= 0)
                 k = cgroup_make(l->manager->cgroup_root_fd, l->cgroup, &l->cgroup_id);
         if (k >= 0)
@@ -346,7 +403,7 @@ int request_start_scope(Manager *m, const HelperScope *r, int pidfd) {
                 return -ENOMEM;
         k = scope_prepare(l, r, pidfd);
         if (k >= 0)
-                k = pid1_start_scope(m->pid1, l->scope, l->pidfd, l->pid, on_scope, l);
+                k = pid1_start_scope(m->pid1, l->unit, l->pidfd, l->pid, on_scope, l);
         if (k < 0)
                 later_free(l);
         return k;

@@ -12,4 +12,6 @@ _must_use_ int request_open_unit_files(Manager *m, const HelperRequest *r);
 _must_use_ int request_get_identity(Manager *m, const HelperRequest *r);
 _must_use_ int request_run_plugin(Manager *m, const HelperPlugin *r);
 _must_use_ int request_close_unit(Manager *m, const HelperUnitRequest *r);
+/* RELEASE_UNIT of the control group in which a start of unit was prepared: -EBUSY while PID 1 may yet make that start. */
+_must_use_ int request_release_prepared(Manager *m, const HelperUnitRequest *r, const char *unit);
 _must_use_ int request_start_scope(Manager *m, const HelperScope *r, int pidfd);

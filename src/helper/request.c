@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
+#include "helper/attached.h"
 #include "helper/cgroup.h"
 #include "helper/library.h"
 #include "helper/manager.h"
@@ -20,6 +21,10 @@
 
 #define NETWORKS_MAX 65536u /* far beyond any configuration */
 #define REPLY_LATER 1 /* a handler's result: it has seen to the reply itself */
+
+static int later(int k) {
+        return k < 0 ? k : REPLY_LATER;
+}
 
 /* ---- the table ---- */
 
@@ -39,6 +44,7 @@ static int enforce_unit(Manager *m, const void *request, int fd) {
 
 static int release_unit(Manager *m, const void *request, int fd) {
         const HelperUnitRequest *r = request;
+        char unit[HELPER_UNIT_NAME_MAX];
 
         if (!table_find(m->table, r->cgroup_id))
                 return -ENOENT;
@@ -49,11 +55,11 @@ static int release_unit(Manager *m, const void *request, int fd) {
                         k = sockets_any(r->cgroup_id);
                 if (k != 0)
                         return k < 0 ? k : -EBUSY;
+                /* A start was prepared there: whoever asks may mean the life before it. */
+                if (attached_find(m->options.attached_dir, m->cgroup_root_fd, r->unit, r->cgroup_id, unit))
+                        return later(request_release_prepared(m, r, unit));
         }
-        if (r->unit[0])
-                attach_forget(m, r->unit, r->cgroup_id);
-        else
-                attach_forget_any(m, r->cgroup_id);
+        attached_forget(m->options.attached_dir, r->unit, r->cgroup_id);
         return table_remove_unit(m->table, r->cgroup_id);
 }
 
@@ -305,10 +311,6 @@ static int cut_flow(Manager *m, const void *request, int fd) {
 }
 
 /* ---- the list ---- */
-
-static int later(int k) {
-        return k < 0 ? k : REPLY_LATER;
-}
 
 static int list_units(Manager *m, const void *request, int fd) {
         return later(request_list_units(m, request));

@@ -13,6 +13,8 @@
 
 typedef struct Property Property;
 
+typedef enum Part { WHOLE = 0, FILES = 1 << 0, PROGRAM = 1 << 1 } Part;
+
 typedef struct PropertyCall {
         UnitQuery *query;
         const Property *property;
@@ -31,6 +33,9 @@ struct UnitQuery {
         int error;
         bool lost;            /* the connection ended under way: to be asked again on the next */
         bool known;           /* LoadState= says that there is such a unit */
+        Part part;            /* what is asked */
+        bool keep;            /* for the next who asks, if nothing was loaded meanwhile: */
+        uint64_t n_loads;     /* Pid1's when it was asked */
         bool inet_listener;   /* socket units: at least one listener on an address of the network */
         char name[HELPER_UNIT_NAME_MAX]; /* as asked for; unit.unit is what PID 1 calls it */
         HelperUnit unit;
@@ -73,6 +78,8 @@ static void query_finish(UnitQuery *q) {
         }
         if (q->inet_listener && u->active == HELPER_ACTIVE && !q->pid1->callbacks.has_listener(u->cgroup_id, q->pid1->callbacks.userdata))
                 u->flags |= HELPER_UNIT_FOREIGN_LISTENER;
+        if (q->error >= 0 && q->keep && q->n_loads == q->pid1->n_loads)
+                pid1_know(q->pid1, q->name, u, &q->paths);
         q->callback(q->error, u, &q->paths, q->userdata);
         query_free(q);
 }
@@ -89,7 +96,9 @@ void pid1_queries_fail(Pid1 *p, int error) {
 /* daemon-reexec closes the connection, and whoever starts a unit just then must not notice: what was under way begins anew on the next one. */
 void pid1_queries_lose(Pid1 *p) {
         for (UnitQuery *q = p->queries; q; q = q->next) {
-                UnitQuery fresh = { .pid1 = p, .next = q->next, .callback = q->callback, .userdata = q->userdata, .lost = true, .paths.exec = q->paths.exec };
+                UnitQuery fresh = { .pid1 = p, .next = q->next, .callback = q->callback, .userdata = q->userdata, .lost = true,
+                                    .part = q->part, .keep = q->keep,
+                                    .paths.exec = q->paths.exec };
 
                 query_clear(q);
                 memcpy(fresh.name, q->name, sizeof(fresh.name));
@@ -278,33 +287,34 @@ struct Property {
         const char *name;
         unsigned types;
         int (*read)(UnitQuery *q, sd_bus_message *m); /* NULL: unit_exec_read() does it */
+        unsigned parts; /* also asked when only these matter: Part */
 };
 
 static const Property properties[] = {
         { "Id", ANY, on_id },
-        { "LoadState", ANY, on_load_state },
-        { "FragmentPath", ANY, on_fragment },
-        { "DropInPaths", ANY, on_drop_ins },
+        { "LoadState", ANY, on_load_state, FILES | PROGRAM },
+        { "FragmentPath", ANY, on_fragment, FILES },
+        { "DropInPaths", ANY, on_drop_ins, FILES },
         { "Job", ANY, on_job }, /* ahead of ActiveState: "no job" and then "inactive" cannot be a start that was just over */
-        { "ActiveState", ANY, on_active_state },
+        { "ActiveState", ANY, on_active_state, PROGRAM },
         { "InvocationID", ANY, on_invocation_id },
         { "Triggers", ANY, on_triggers },
         { "Slice", SERVICE | SOCKET | SLICE | SCOPE, on_slice },
-        { "ControlGroup", SERVICE | SOCKET | SLICE | SCOPE, on_control_group },
+        { "ControlGroup", SERVICE | SOCKET | SLICE | SCOPE, on_control_group, PROGRAM },
         { "Result", SERVICE | SOCKET | SCOPE, on_result },
-        { "MainPID", SERVICE, on_main_pid },
+        { "MainPID", SERVICE, on_main_pid, PROGRAM },
         { "PrivateNetwork", SERVICE | SOCKET, on_private_network },
         { "NetworkNamespacePath", SERVICE | SOCKET, on_network_namespace },
         { "Listen", SOCKET, on_listen },
-        { "ExecStart", EXEC, NULL },
-        { "RootDirectory", EXEC, NULL },
-        { "RootImage", EXEC, NULL },
-        { "User", EXEC, NULL },
-        { "Group", EXEC, NULL },
-        { "SupplementaryGroups", EXEC, NULL },
-        { "DynamicUser", EXEC, NULL },
-        { "SELinuxContext", EXEC, NULL },
-        { "AppArmorProfile", EXEC, NULL },
+        { "ExecStart", EXEC, NULL, PROGRAM },
+        { "RootDirectory", EXEC, NULL, PROGRAM },
+        { "RootImage", EXEC, NULL, PROGRAM },
+        { "User", EXEC, NULL, PROGRAM },
+        { "Group", EXEC, NULL, PROGRAM },
+        { "SupplementaryGroups", EXEC, NULL, PROGRAM },
+        { "DynamicUser", EXEC, NULL, PROGRAM },
+        { "SELinuxContext", EXEC, NULL, PROGRAM },
+        { "AppArmorProfile", EXEC, NULL, PROGRAM },
 };
 
 _Static_assert(ELEMENTSOF(properties) <= PROPERTIES_MAX, "a call for each");
@@ -344,12 +354,13 @@ static int query_send(UnitQuery *q) {
 
         while (!streq(strrchr(q->name, '.'), type->suffix)) /* a valid unit name has one of them */
                 type++;
+        q->n_loads = q->pid1->n_loads;
         wanted = type->type | (type->type == SERVICE && q->paths.exec ? EXEC : 0);
         for (size_t i = 0; k >= 0 && i < ELEMENTSOF(properties); i++) {
                 const Property *p = &properties[i];
                 PropertyCall *call = &q->calls[i];
 
-                if (p->types != ANY && !(p->types & wanted))
+                if ((p->types != ANY && !(p->types & wanted)) || (q->part != WHOLE && !(p->parts & q->part)))
                         continue;
                 *call = (PropertyCall) { .query = q, .property = p };
                 k = sd_bus_call_method_async(q->pid1->bus, &call->slot, PID1_NAME, path, "org.freedesktop.DBus.Properties", "Get", on_property, call, "ss",
@@ -359,7 +370,7 @@ static int query_send(UnitQuery *q) {
         return k;
 }
 
-static int query_start(Pid1 *p, const char *unit, UnitExec *exec, UnitCallback callback, void *userdata) {
+static int query_start(Pid1 *p, const char *unit, UnitExec *exec, Part part, bool keep, UnitCallback callback, void *userdata) {
         UnitQuery *q;
         int k;
 
@@ -368,7 +379,7 @@ static int query_start(Pid1 *p, const char *unit, UnitExec *exec, UnitCallback c
         q = calloc(1, sizeof(*q));
         if (!q)
                 return -ENOMEM;
-        *q = (UnitQuery) { .pid1 = p, .callback = callback, .userdata = userdata, .paths.exec = exec };
+        *q = (UnitQuery) { .pid1 = p, .callback = callback, .userdata = userdata, .part = part, .keep = keep, .paths.exec = exec };
         (void) snprintf(q->name, sizeof(q->name), "%s", unit);
         memcpy(q->unit.unit, q->name, sizeof(q->unit.unit));
         q->lost = !p->bus || sd_bus_is_open(p->bus) <= 0;
@@ -397,14 +408,28 @@ void pid1_queries_repeat(Pid1 *p) {
 }
 
 int pid1_get_unit(Pid1 *p, const char *unit, UnitCallback callback, void *userdata) {
-        return query_start(p, unit, NULL, callback, userdata);
+        return query_start(p, unit, NULL, WHOLE, false, callback, userdata);
 }
 
-int pid1_get_unit_exec(Pid1 *p, const char *unit, UnitCallback callback, void *userdata) {
+int pid1_get_unit_files(Pid1 *p, const char *unit, UnitCallback callback, void *userdata) {
+        bool keep = unit_is_slice(unit); /* each unit has the same few above it */
+
+        return pid1_answer_known(p, unit, false, callback, userdata) ? 0 : query_start(p, unit, NULL, FILES, keep, callback, userdata);
+}
+
+static int query_start_exec(Pid1 *p, const char *unit, Part part, bool keep, UnitCallback callback, void *userdata) {
         _cleanup_free_ UnitExec *exec = calloc(1, sizeof(*exec));
-        int k = exec ? query_start(p, unit, exec, callback, userdata) : -ENOMEM;
+        int k = exec ? query_start(p, unit, exec, part, keep, callback, userdata) : -ENOMEM;
 
         if (k >= 0)
                 TAKE_PTR(exec);
         return k;
+}
+
+int pid1_get_unit_exec(Pid1 *p, const char *unit, UnitCallback callback, void *userdata) {
+        return pid1_answer_known(p, unit, true, callback, userdata) ? 0 : query_start_exec(p, unit, PROGRAM, false, callback, userdata);
+}
+
+int pid1_get_unit_to_attach(Pid1 *p, const char *unit, UnitCallback callback, void *userdata) {
+        return query_start_exec(p, unit, WHOLE, true, callback, userdata);
 }

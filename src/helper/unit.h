@@ -38,11 +38,15 @@ _must_use_ int pid1_new(sd_event *event, int cgroup_root_fd, const Pid1Callbacks
 void pid1_free(Pid1 *p);
 DEFINE_CLEANUP(Pid1 *, pid1_free);
 
-/* Each returns 0 and calls back later, or a negative errno and never does. A query whose connection is lost is asked again on the next; a list or a
+/* Each returns 0 and calls back, later or at once, or a negative errno and never does. A query whose connection is lost is asked again on the next; a list or a
  * scope is answered with -ECONNRESET. */
 _must_use_ int pid1_get_unit(Pid1 *p, const char *unit, UnitCallback callback, void *userdata);
+/* With paths->exec. What is asked of its files and program from now on is answered by it, until pid1_forget(). */
+_must_use_ int pid1_get_unit_to_attach(Pid1 *p, const char *unit, UnitCallback callback, void *userdata);
+void pid1_forget(Pid1 *p, const char *unit);
 _must_use_ int pid1_get_unit_files(Pid1 *p, const char *unit, UnitCallback callback, void *userdata); /* only paths is filled in: a quarter of PID 1's work */
-_must_use_ int pid1_get_unit_exec(Pid1 *p, const char *unit, UnitCallback callback, void *userdata); /* with paths->exec */
+/* With paths->exec; of the unit only the name, its activity, its cgroup and its main process. */
+_must_use_ int pid1_get_unit_exec(Pid1 *p, const char *unit, UnitCallback callback, void *userdata);
 _must_use_ int pid1_list_units(Pid1 *p, UnitListCallback callback, void *userdata); /* of the types that can be a processing unit */
 /* A transient scope in trireme.slice with one process, which pidfd names. */
 _must_use_ int pid1_start_scope(Pid1 *p, const char *scope, int pidfd, uint32_t pid, ScopeCallback callback, void *userdata);
