@@ -31,6 +31,7 @@
 /* The machine's id itself is nobody's business: a peer gets one that is ours alone (sd_id128_get_machine_app_specific(3)). */
 #define APPLICATION_ID SD_ID128_MAKE(5d,1c,6f,0a,b3,3e,4c,8f,92,7d,e0,41,6b,8a,35,f2)
 #define LIST_AGAIN_USEC USEC_PER_SEC
+#define STATUS_USEC (100 * USEC_PER_MSEC)
 #define READY_ANYHOW_USEC (5 * USEC_PER_SEC) /* neither helper nor bus: the boot must not wait for us, attach clients wait for themselves */
 
 static int read_identity(Manager *m) {
@@ -155,6 +156,24 @@ static int on_list_timer(sd_event_source *s, uint64_t usec, void *userdata) {
         return 0;
 }
 
+static int on_status_timer(sd_event_source *s, uint64_t usec, void *userdata) {
+        Manager *m = userdata;
+        unsigned n = 0, n_denied = 0;
+
+        for (const Unit *u = m->units.first; u; u = u->next)
+                if (!u->remnant) {
+                        n++;
+                        n_denied += u->state == UNIT_DENIED;
+                }
+        (void) sd_notifyf(false, "STATUS=%s%u units, %u of them denied everything%s%s%s%s%s%s",
+                          m->helper_state.disarmed_until_usec ? "DISARMED, everything passes. " : "", n, n_denied,
+                          m->config_fault ? "; configuration faulty" : "",
+                          m->policies_fault ? "; policies faulty" : "", m->keys->fault ? "; no usable key: " : "",
+                          m->keys->fault ?: m->clock.behind_sec ? "; THE CLOCK WENT BACK, tokens may be refused" : "", m->helper_ready ? "" : "; waiting for the helper",
+                          m->datapath_ready ? "" : "; waiting for the datapath");
+        return 0;
+}
+
 void manager_list_again(Manager *m) {
         int r = sd_event_source_set_time_relative(m->list_timer, LIST_AGAIN_USEC);
 
@@ -190,6 +209,10 @@ static int start_timers(Manager *m) {
                 r = sd_event_add_time_relative(m->event, &m->list_timer, CLOCK_BOOTTIME, 0, 0, on_list_timer, m);
         if (r >= 0)
                 r = sd_event_source_set_enabled(m->list_timer, SD_EVENT_OFF);
+        if (r >= 0)
+                r = sd_event_add_time_relative(m->event, &m->status_timer, CLOCK_BOOTTIME, 0, 0, on_status_timer, m);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(m->status_timer, SD_EVENT_OFF);
         if (r >= 0)
                 r = end_start_timer(m);
         if (r >= 0)
@@ -372,6 +395,7 @@ Manager *manager_free(Manager *m) {
         sd_event_source_disable_unref(m->release_timer);
         sd_event_source_disable_unref(m->ready_timer);
         sd_event_source_disable_unref(m->list_timer);
+        sd_event_source_disable_unref(m->status_timer);
         sd_event_source_disable_unref(m->clock_io);
         sd_event_unref(m->event);
         free(m);
@@ -404,20 +428,12 @@ void manager_check_settled(Manager *m, bool anyhow) {
         bus_request_name(m);
 }
 
+/* Not at once: PID 1 has better things to do during a start than to hear of each step of it. */
 void manager_update_status(Manager *m) {
-        unsigned n = 0, n_denied = 0;
-
-        for (const Unit *u = m->units.first; u; u = u->next)
-                if (!u->remnant) {
-                        n++;
-                        n_denied += u->state == UNIT_DENIED;
-                }
-        (void) sd_notifyf(false, "STATUS=%s%u units, %u of them denied everything%s%s%s%s%s%s",
-                          m->helper_state.disarmed_until_usec ? "DISARMED, everything passes. " : "", n, n_denied,
-                          m->config_fault ? "; configuration faulty" : "",
-                          m->policies_fault ? "; policies faulty" : "", m->keys->fault ? "; no usable key: " : "",
-                          m->keys->fault ?: m->clock.behind_sec ? "; THE CLOCK WENT BACK, tokens may be refused" : "", m->helper_ready ? "" : "; waiting for the helper",
-                          m->datapath_ready ? "" : "; waiting for the datapath");
+        if (sd_event_source_get_enabled(m->status_timer, NULL) > 0)
+                return;
+        if (sd_event_source_set_time_relative(m->status_timer, STATUS_USEC) < 0 || sd_event_source_set_enabled(m->status_timer, SD_EVENT_ONESHOT) < 0)
+                log_error("Cannot tell PID 1 the state");
 }
 
 static bool networks_equal(const NetworkList *a, const NetworkList *b) {

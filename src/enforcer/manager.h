@@ -43,6 +43,7 @@ typedef struct Manager {
         sd_event_source *release_timer;  /* remnants */
         sd_event_source *ready_timer;
         sd_event_source *list_timer;     /* the settings of some unit could not be read */
+        sd_event_source *status_timer;   /* what `systemctl status` shows has changed */
         sd_event_source *bus_timer;
         sd_event_source *settle_post;    /* while somebody waits for settles */
         sd_event_source *clock_io;       /* the wall clock was set: tokens bear wrong dates */
