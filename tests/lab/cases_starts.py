@@ -64,16 +64,16 @@ def prepare(web, plain):
 
 def attach_times(web, since):
     """Milliseconds that each attach took, sorted, by what systemd wrote about trireme-attach@knock@..."""
-    out = web.must("journalctl -b -o json --no-pager --output-fields=MESSAGE_ID,UNIT --since=@%s MESSAGE_ID=%s MESSAGE_ID=%s" % (since, STARTING, STARTED), timeout=60)
+    out = web.must("journalctl -b -o json --no-pager --output-fields=MESSAGE_ID,UNIT,_SOURCE_REALTIME_TIMESTAMP --since=@%s MESSAGE_ID=%s MESSAGE_ID=%s" % (since, STARTING, STARTED), timeout=60)
     begun, times = {}, []
     for line in out.splitlines():
         entry = json.loads(line)
         if "attach@knock" not in entry["UNIT"]:
             continue
         if entry["MESSAGE_ID"] == STARTING:
-            begun[entry["UNIT"]] = int(entry["__MONOTONIC_TIMESTAMP"])
+            begun[entry["UNIT"]] = int(entry["_SOURCE_REALTIME_TIMESTAMP"])  # when PID 1 sent it, not when journald read it
         elif entry["UNIT"] in begun:
-            times.append((int(entry["__MONOTONIC_TIMESTAMP"]) - begun.pop(entry["UNIT"])) / 1000)
+            times.append((int(entry["_SOURCE_REALTIME_TIMESTAMP"]) - begun.pop(entry["UNIT"])) / 1000)
     return sorted(times)
 
 
