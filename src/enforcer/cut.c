@@ -10,7 +10,7 @@
 #include "util/array.h"
 #include "util/log.h"
 
-#define SOCKETS_MAX 65536u /* of one unit; more are cut without a look */
+#define SOCKETS_MAX 65536u /* of one unit, without a mark; more are cut without a look */
 #define WAIT_USEC (30 * USEC_PER_SEC) /* for PID 1 to tell what a unit is set to that it did not tell in time: a host as busy as that takes its time */
 #define LATE_USEC (64 * USEC_PER_SEC) /* a handshake that began before a change may end so long after it (docs/protocol.md: 32 s), and its record come a moment later */
 
@@ -104,16 +104,6 @@ static void job_free(CutJob *job) {
         free(job);
 }
 
-static void job_add(CutJob *job, const HelperSocket *s) {
-        if (s->protocol != IPPROTO_TCP || job->n_sockets >= SOCKETS_MAX)
-                return;
-        if (!ARRAY_GROW(job->sockets, job->n_sockets)) {
-                log_error("Out of memory for the connections of a unit");
-                return;
-        }
-        job->sockets[job->n_sockets++] = *s;
-}
-
 /* Of a socket in SYN_SENT nothing but a SYN has gone out: the next one is judged, and what answers it, by what holds then. It may be without a conntrack entry,
  * which a forged reset ends whatever its number. */
 static bool socket_is_live(const HelperSocket *s) {
@@ -150,34 +140,44 @@ static bool is_too_early(const Manager *m, const Unit *u, const HelperSocket *s)
         return other && other->policy && u->policy && (asks_for_more(u, s->client, other) || asks_for_more(other, !s->client, u));
 }
 
-static void job_judge(Manager *m, Unit *u, const CutJob *job) {
-        for (size_t i = 0; i < job->n_sockets; i++) {
-                const HelperSocket *s = &job->sockets[i];
+static void socket_judge(Manager *m, Unit *u, const CutJob *job, const HelperSocket *s) {
+        if (!socket_is_live(s) || socket_allowed(m, u, job, s))
+                return;
+        if (is_too_early(m, u, s))
+                u->cut = MAX(u->cut, (CutWhat) CUT_CHANGED); /* which is all that counts where both ends are here */
+        else
+                socket_cut(m, s, HELPER_CUT_SOCKET);
+}
 
-                if (!socket_is_live(s) || socket_allowed(m, u, job, s))
-                        continue;
-                if (is_too_early(m, u, s))
-                        u->cut = MAX(u->cut, (CutWhat) CUT_CHANGED); /* which is all that counts where both ends are here */
-                else
-                        socket_cut(m, s, HELPER_CUT_SOCKET);
-        }
+/* What bears a mark is judged as it comes. The rest, of which it must be known first where the unit listens, waits for the end of the list. */
+static void job_take(Manager *m, Unit *u, CutJob *job, const HelperSocket *s) {
+        if (s->protocol != IPPROTO_TCP)
+                return;
+        if (s->mark & (CTMARK_CLIENT_AUTHORIZED | CTMARK_SERVER_AUTHORIZED | CTMARK_CLIENT_PENDING | CTMARK_SERVER_PENDING))
+                socket_judge(m, u, job, s);
+        else if (job->n_sockets < SOCKETS_MAX && ARRAY_GROW(job->sockets, job->n_sockets))
+                job->sockets[job->n_sockets++] = *s;
+        else if (socket_is_live(s))
+                socket_cut(m, s, HELPER_CUT_SOCKET);
 }
 
 static void on_sockets(Link *l, const LinkMessage *msg, int result, void *userdata) {
         Manager *m = helper_manager(l);
         CutJob *job = userdata;
-        Unit *u;
+        Unit *u = units_find_index(&m->units, job->index);
 
+        if (u && u->info.cgroup_id != job->cgroup_id)
+                u = NULL;
         if (msg) {
-                if (msg->header->type == HELPER_SOCKET && msg->len == sizeof(HelperSocket))
-                        job_add(job, (const HelperSocket *) msg->header);
+                if (u && msg->header->type == HELPER_SOCKET && msg->len == sizeof(HelperSocket))
+                        job_take(m, u, job, (const HelperSocket *) msg->header);
                 return;
         }
-        u = units_find_index(&m->units, job->index);
         if (result < 0 && result != -ECONNRESET)
                 log_error_errno(result, "The helper cannot list the connections of %s", u ? u->name : "a unit");
-        if (result >= 0 && u && u->info.cgroup_id == job->cgroup_id)
-                job_judge(m, u, job);
+        if (result >= 0 && u)
+                for (size_t i = 0; i < job->n_sockets; i++)
+                        socket_judge(m, u, job, &job->sockets[i]);
         job_free(job);
 }
 

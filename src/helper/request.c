@@ -213,12 +213,15 @@ static int on_same_socket(const DiagSocket *s, void *userdata) {
         return memcmp(s->cookie, wanted->cookie, sizeof(s->cookie)) == 0;
 }
 
-/* The unit in whose control group, or below it, a socket is. */
+/* The unit in whose control group, or below it, a socket is: of several the innermost, as in the rules. */
 static const TableUnit *unit_of_socket(const Table *t, const DiagSocket *s) {
         const TableUnit *unit = table_find(t, s->cgroup_id);
 
-        for (size_t i = 0; !unit && i < t->n_units; i++)
-                if (sockets_of_cgroup(t->units[i].cgroup_id, IPPROTO_TCP, UINT32_MAX, on_same_socket, (void *) s) == 1)
+        if (unit)
+                return unit;
+        for (size_t i = 0; i < t->n_units; i++)
+                if ((!unit || t->units[i].level > unit->level) &&
+                    sockets_of_cgroup(t->units[i].cgroup_id, IPPROTO_TCP, UINT32_MAX, on_same_socket, (void *) s) == 1)
                         unit = &t->units[i];
         return unit;
 }
