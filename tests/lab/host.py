@@ -70,6 +70,10 @@ def need_room():
         sys.exit("No machine can be booted here: no namespaces can be made (%s). A container has to be a privileged one." % trial.stderr.strip())
 
 
+# The first process of a process namespace inherits those that lose their parent, and has to reap them: a machine whose processes are not all reaped never ends.
+INIT = ["/bin/sh", "-c", '"$@"; exit $?', "init"]
+
+
 def enter_namespace(argv):
     """Runs argv with namespaces for network, mounts and processes of its own and returns its exit status. When it ends, however that
     comes about, its machines, its bridge and its mounts are gone; what remains, empty control groups, is removed here."""
@@ -78,7 +82,7 @@ def enter_namespace(argv):
     name = "trireme-lab-%d" % os.getpid()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is killed on the way out
     try:
-        return subprocess.run(["unshare", "-n", "-m", "-p", "--fork", "--kill-child", "--mount-proc", "--propagation", "private"] + argv,
+        return subprocess.run(["unshare", "-n", "-m", "-p", "--fork", "--kill-child", "--mount-proc", "--propagation", "private"] + INIT + argv,
                               env=dict(os.environ, TRIREME_LAB_CGROUP=name), stdin=subprocess.DEVNULL).returncode
     finally:
         time.sleep(0.2)  # the kernel reaps the machines' processes after their namespace's first one
