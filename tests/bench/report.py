@@ -59,7 +59,7 @@ def single_rows(results):
     """What the single measurements found: what, figure."""
     singles = results["singles"]
     names = {"labelled": "systemctl start of a labelled unit", "plain": "systemctl start of the same unit, not labelled",
-             "attach": "of which attaching it"}
+             "attach": "of which attaching it", "nothing": "PID 1's start of a unit that does nothing, like the attaching one in all else"}
     for name, times in (singles.get("attach") or {}).items():
         yield [names[name], "%.1f ms, p99 %.1f ms, n=%d" % (times["p50"], times["p99"], times["n"])]
     for name, times in (singles.get("denials") or {}).items():
@@ -70,9 +70,11 @@ def single_rows(results):
         if not contact:
             continue
         yield ["first connection of two nodes, %s, added" % kind, "%.0f us, worst %.0f us, n=%d" % (contact["p50"], contact["p99"], contact["n"])]
-    memory = singles.get("memory")
-    if memory:
-        yield ["resident memory of all processes", "%.1f MiB, shared pages divided %.1f MiB" % (memory["rss"] / 1024, memory["pss"] / 1024)]
+    for name, what in (("memory, fresh", "of all processes, ten units, before any load"), ("memory", "after the rounds")):
+        memory = singles.get(name)
+        if not memory:
+            continue
+        yield ["resident memory " + what, "%.1f MiB, shared pages divided %.1f MiB" % (memory["rss"] / 1024, memory["pss"] / 1024)]
 
 
 def scale_rows(results):
@@ -149,11 +151,16 @@ def write_document(results):
         file.write(plot.svg(configurations(), results["rounds"]))
 
 
-def write(results, arguments):
+def save(results, arguments):
     os.makedirs(arguments.output, exist_ok=True)
+    with open(os.path.join(arguments.output, "results.json"), "w") as file:
+        json.dump(results, file, indent=1)
+
+
+def write(results, arguments):
     if not arguments.source:
-        with open(os.path.join(arguments.output, "results.json"), "w") as file:
-            json.dump(results, file, indent=1)
+        save(results, arguments)
+    os.makedirs(arguments.output, exist_ok=True)
     with open(os.path.join(arguments.output, "plot.svg"), "w") as file:
         file.write(plot.svg(configurations(), results["rounds"]))
     for caption, text in sections(results, terminal_table):

@@ -13,6 +13,8 @@ from testbed import LABELLED_PORT, load
 
 PROCESSES = ["trireme.service", "trireme-helper.service", "trireme-datapath.service"]
 CLOSED_PORT = 9009
+COME_UP_SECONDS = 1      # what a restarted enforcer has yet to do when it is ready, the start of trireme-verify for one, is nothing that two nodes have to wait for
+FEW_UNITS = 10
 SIZES = {"rules": [10, 10000, 100000], "flows": [1000, 100000], "units": [10, 1000, 10000]}
 QUICK_SIZES = {"units": [10], "rules": [10], "flows": [10]}
 COMPARED = ("plain", "ours", "local-plain", "local-ours")
@@ -52,6 +54,7 @@ def first_contact(bed, count):
     for _ in range(count):
         for machine in bed.ours:
             machine.must("systemctl restart trireme.service", timeout=60)
+        time.sleep(COME_UP_SECONDS)
         report = load(bed.ours[0], "bench-client-labelled.service",
                       ["connect", "--address=%s" % bed.ours[1].v4, "--port=%d" % LABELLED_PORT, "--threads=1", "--in-flight=1", "--warmup-ms=0",
                        "--ms=2500"])
@@ -164,6 +167,15 @@ def at_size(bed, what, number, milliseconds, starts):
         remove(bed)
 
 
+def fresh_memory(bed):
+    """With few units, before anything was asked of them."""
+    add_units(bed, FEW_UNITS)
+    try:
+        return memory(bed.ours[0])
+    finally:
+        remove_units(bed)
+
+
 def parse_sizes(text, quick):
     """units=10,1000;flows=10 -> {"units": [10, 1000], "flows": [10]}"""
     if not text:
@@ -174,24 +186,25 @@ def parse_sizes(text, quick):
     return sizes
 
 
-def run_singles(bed, arguments, skipped, deadline):
-    results = {"scale": {}}
+def attempt(bed, skipped, name, function, *words):
+    try:
+        say("measuring", name)
+        return function(bed, *words)
+    except (Failure, Broken, KeyError) as failure:
+        skipped[name] = str(failure).strip()[:600]
+        say("%s failed: %s" % (name, failure))
+        return None
+
+
+def run_singles(bed, arguments, results, skipped, deadline, save):
+    """Into results; save() after each, so that a run that is ended has what it measured."""
+    results["scale"] = {}
     starts = 10 if arguments.quick else 100
-
-    def attempt(name, function, *words):
-        try:
-            say("measuring", name)
-            return function(bed, *words)
-        except (Failure, Broken, KeyError) as failure:
-            skipped[name] = str(failure).strip()[:600]
-            say("%s failed: %s" % (name, failure))
-            return None
-
-    results["memory"] = attempt("memory", lambda _: memory(bed.ours[0]))
-    results["denials"] = attempt("denials", denials, arguments.ms)
-    results["attach"] = attempt("attach", attach, starts)
-    results["first contact"] = attempt("first contact", first_contact, starts // 5)
-    results["first contact, certificates"] = attempt("first contact by certificates", first_contact_of_certificates, starts // 5)
+    for name, function, words in (("memory", lambda _: memory(bed.ours[0]), ()), ("denials", denials, (arguments.ms,)), ("attach", attach, (starts,)),
+                                  ("first contact", first_contact, (starts // 5,)),
+                                  ("first contact, certificates", first_contact_of_certificates, (starts // 5,))):
+        results[name] = attempt(bed, skipped, name, function, *words)
+        save()
     for what, numbers in parse_sizes(arguments.scale, arguments.quick).items():
         results["scale"][what] = {}
         for number in numbers:
@@ -199,5 +212,5 @@ def run_singles(bed, arguments, skipped, deadline):
             if time.monotonic() > deadline:
                 skipped[name] = "no time left"
                 continue
-            results["scale"][what][str(number)] = attempt(name, at_size, what, number, arguments.ms, starts)
-    return results
+            results["scale"][what][str(number)] = attempt(bed, skipped, name, at_size, what, number, arguments.ms, starts)
+            save()

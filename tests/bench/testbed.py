@@ -26,6 +26,9 @@ LimitNOFILE=524288
 TimeoutStartSec=90
 %s"""
 PASSTHROUGH = "[Service]\nExecStart=/opt/bench/passthrough %i\n"
+# What PID 1 itself takes for a process that does nothing: as the attach unit in all but that. It stays loaded, with its times, as long as something wants it.
+NOTHING = "[Unit]\nDefaultDependencies=no\nStartLimitIntervalSec=0\n[Service]\nType=oneshot\nSlice=-.slice\nExecStart=/bin/true\nCapabilityBoundingSet=\nNoNewPrivileges=yes\nLimitCORE=0\n"
+KEEPER = "[Unit]\nWants=bench-nothing.service\n[Service]\nType=exec\nExecStart=/bin/sleep infinity\n"
 SLEEPER = "[Unit]\nStartLimitIntervalSec=0\n[Service]\nType=exec\nExecStart=/bin/sleep infinity\n%s"
 
 
@@ -43,6 +46,8 @@ UNITS = {
     "bench-hold-labelled.service": CLIENT.replace("oneshot", "exec").replace("/run/bench/", "/run/bench/hold-") % labelled("bench"),
     "bench-sleeper.service": SLEEPER % "",
     "bench-sleeper-labelled.service": SLEEPER % labelled("sleeper"),
+    "bench-nothing.service": NOTHING,
+    "bench-keeper.service": KEEPER,
     "bench-passthrough@.service": PASSTHROUGH,
 }
 
