@@ -53,8 +53,9 @@ def a_SYN_on_the_tuple_of_a_connection_that_was_reset_is_judged_anew(web, peer):
     web.remove("rude.service")
 
 
-DOUBLED = "table netdev doubled { chain c { type filter hook egress device lo priority 0; tcp flags & (syn | ack) == syn dup to lo; " \
-          "tcp flags & (syn | ack) == syn | ack limit rate 1/day burst 4 packets drop; }; }"
+# Lost on the way in: of what is lost on the way out the server's TCP is told, and begins anew with another number, which conntrack takes for invalid.
+DOUBLED = "table netdev doubled { chain c { type filter hook egress device lo priority 0; tcp flags & (syn | ack) == syn dup to lo; }; " \
+          "chain d { type filter hook ingress device lo priority 0; tcp flags & (syn | ack) == syn | ack limit rate 1/day burst 4 packets drop; }; }"
 
 
 @case
