@@ -11,7 +11,7 @@
 #include "util/fd.h"
 #include "util/log.h"
 
-#define TIMEOUT_SEC 25 /* longer than the helper's own, shorter than the unit's */
+#define TIMEOUT_SEC 85 /* longer than the helper's own, shorter than the unit's */
 
 static int helper_ask(AttachReply *ret) {
         const AttachRequest request = { .version = ATTACH_PROTOCOL_VERSION };

@@ -15,6 +15,9 @@
 #include "util/log.h"
 
 
+#define CHECKS_MAX 16u      /* at a time: PID 1 may be busy with a thousand starts, and they are over the later for it */
+#define CHECKS_SHIFT_MAX 6u
+
 static void unit_forget(Manager *m, Unit *u) {
         datapath_send_gone(m, u);
         helper_local_forget(m, u->index);
@@ -35,6 +38,8 @@ static void on_released(Link *l, const LinkMessage *msg, int result, void *userd
         Manager *m = helper_manager(l);
         Unit *u = units_find_index(&m->units, (uint32_t) (uintptr_t) userdata);
 
+        if (!msg && u)
+                u->releasing = false;
         if (msg || !u || !u->remnant)
                 return;
         if (result >= 0 || result == -ENOENT)
@@ -44,14 +49,31 @@ static void on_released(Link *l, const LinkMessage *msg, int result, void *userd
 }
 
 static void release(Manager *m, Unit *u) {
-        int r = helper_release(m, u->name, u->info.cgroup_id, u->index, 0, on_released);
+        int r;
 
+        if (u->releasing)
+                return;
+        r = helper_release(m, u->name, u->info.cgroup_id, u->index, 0, on_released);
+        u->releasing = r >= 0;
         if (r < 0 && r != -ENOTCONN)
                 log_error_errno(r, "Cannot ask the helper to release %s", u->name);
 }
 
+/* After 0, 0.5, 1.5, 3.5 seconds and so on, at last every half a minute. A start that is over is heard of; this is about those that were given up without a word. */
+static bool check_is_due(Unit *u) {
+        usec_t now = clock_boottime_usec();
+
+        if (u->asked_about || now < u->check_usec)
+                return false;
+        u->check_usec = now + (RELEASE_RETRY_USEC << u->n_checks);
+        if (u->n_checks < CHECKS_SHIFT_MAX)
+                u->n_checks++;
+        return true;
+}
+
 static int on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
         Manager *m = userdata;
+        unsigned n_checks = 0;
         bool left = false;
 
         for (Unit *u = m->units.first; u; u = u->next)
@@ -59,7 +81,10 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
                         release(m, u);
                         left = true;
                 } else if (u->fresh && !u->attach_waits) {
-                        enforce_check(m, u->name);
+                        if (n_checks < CHECKS_MAX && check_is_due(u)) {
+                                enforce_check(m, u->name);
+                                n_checks++;
+                        }
                         left = true;
                 }
         if (m->listed && !m->loads && !helper_looks_again(m)) /* before, a unit may yet turn up that bears one of these ids */
@@ -189,7 +214,9 @@ static void on_unit(Link *l, const LinkMessage *msg, int result, void *userdata)
                 return;
         }
         u = units_find_index(&m->units, (uint32_t) (uintptr_t) userdata);
-        if (result == -ENOENT && u && !u->remnant && !u->fresh)
+        if (u)
+                u->asked_about = false;
+        if (result == -ENOENT && u && !u->remnant && !u->attach_waits)
                 end_unit(m, u, u->gone_result[0] ? u->gone_result : "gone");
 }
 
@@ -200,7 +227,10 @@ void enforce_check(Manager *m, const char *unit) {
 
         if (!u)
                 return;
+        u->asked_about = true;
         r = helper_request(m, HELPER_GET_UNIT, unit, 0, on_unit, (void *) (uintptr_t) u->index);
+        if (r < 0)
+                u->asked_about = false;
         if (r < 0 && r != -ENOTCONN)
                 log_error_errno(r, "Cannot ask the helper about %s", unit);
 }

@@ -356,6 +356,8 @@ static int unit_get(Manager *m, const HelperUnit *info, bool attach, Unit **ret)
         u->info = *info;
         u->listing = m->units.listing;
         u->fresh = attach;
+        u->n_checks = 0;
+        u->check_usec = 0;
         if (attach)
                 end_watch(m);
         u->attach_waits = u->attach_waits || attach;

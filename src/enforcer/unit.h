@@ -37,6 +37,10 @@ typedef struct Unit {
         uint32_t index;
         bool remnant;
         bool fresh;                    /* attached, not seen active since: "inactive" is still about its last life */
+        bool asked_about;              /* what PID 1 says of it is on the way, */
+        bool releasing;                /* or the helper's answer to whether it can be released */
+        uint8_t n_checks;              /* how often it was asked about since it was attached */
+        usec_t check_usec;             /* when to ask about it next */
         bool unrecorded;               /* denied everything while it was fresh: to be recorded when it has started */
         bool attach_waits;             /* an attach client waits for the answer */
         bool closing;                  /* being put into the maps; only then it can be enforced */

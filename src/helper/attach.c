@@ -16,7 +16,9 @@
 #include "util/fd.h"
 #include "util/log.h"
 
-#define ATTACH_TIMEOUT (20 * USEC_PER_SEC)
+#define ATTACH_TIMEOUT (20 * USEC_PER_SEC) /* without any attach having been answered */
+#define ATTACH_TIMEOUT_MAX (80 * USEC_PER_SEC)
+#define ATTACHING_MAX 64u /* at a time: when a thousand units start at once, each question to PID 1 about all of them would wait behind a thousand others, and time out */
 #define ENDING_POLL (10 * USEC_PER_MSEC)
 #define ATTACH_CGROUP "/trireme-attach@" /* Slice=-.slice, see the unit file */
 #define ATTACH_AGAIN "trireme-attach-again@"
@@ -34,6 +36,9 @@ struct Attach {
         sd_event_source *io, *timer, *again;
         bool asked;               /* PID 1 is being asked: the object must stay until it has answered */
         bool gone;
+        bool waiting;             /* for its turn */
+        bool counted;             /* one of n_attaching */
+        usec_t since;
         bool announced;           /* its unit is closed in the table, and unit below is complete */
         bool second;              /* by way of ATTACH_AGAIN, after one that met the unit running */
         bool prepared;            /* the control group is the one that the coming start will take */
@@ -41,7 +46,17 @@ struct Attach {
         HelperUnit unit;
 };
 
+static void attach_count_off(Attach *a) {
+        if (!a->counted)
+                return;
+        a->counted = false;
+        a->manager->n_attaching--;
+        if (sd_event_source_set_enabled(a->manager->attach_next, SD_EVENT_ONESHOT) < 0)
+                log_error("Cannot go on with the attach clients that wait");
+}
+
 static void attach_close(Attach *a) {
+        a->waiting = false;
         a->io = sd_event_source_disable_unref(a->io);
         a->timer = sd_event_source_disable_unref(a->timer);
         a->again = sd_event_source_disable_unref(a->again);
@@ -57,6 +72,7 @@ static void attach_close(Attach *a) {
                         *i = a->next;
                         break;
                 }
+        attach_count_off(a);
         free(a);
 }
 
@@ -65,6 +81,7 @@ void attach_free_all(Manager *m) {
                 m->attaches->asked = false;
                 attach_close(m->attaches);
         }
+        m->attach_next = sd_event_source_disable_unref(m->attach_next);
 }
 
 /* Where whoever looks after the unit looks: PID 1 says of it only that a dependency failed. */
@@ -88,6 +105,7 @@ static void attach_answer(Attach *a, int result, const char *reason) {
                 log_warning_errno(errno, "Cannot answer the attach client of %s", a->name);
         if (result < 0)
                 attach_record(a, result, reason);
+        a->manager->attached_usec = clock_boottime_usec();
         attach_close(a);
 }
 
@@ -263,8 +281,10 @@ static void on_unit(int error, const HelperUnit *unit, const UnitPaths *paths, v
                 error = -ENOENT; /* an alias: the generator names units by their own name */
         if (error >= 0 && unit->active == HELPER_DEACTIVATING) { /* its next start gets another control group than the one that is just being left */
                 error = attach_again(a);
-                if (error >= 0)
+                if (error >= 0) {
+                        attach_count_off(a); /* that may take its time */
                         return;
+                }
         }
         if (error >= 0)
                 error = unit_close(a, unit);
@@ -293,9 +313,45 @@ static void attach_start(Attach *a) {
                 a->asked = true;
 }
 
+static void attach_begin(Attach *a) {
+        Manager *m = a->manager;
+
+        a->waiting = m->n_attaching >= ATTACHING_MAX;
+        if (a->waiting)
+                return;
+        a->counted = true;
+        m->n_attaching++;
+        attach_start(a);
+}
+
+/* Not from within the end of another: that may be one of many in a row. */
+static int on_next(sd_event_source *s, void *userdata) {
+        Manager *m = userdata;
+        Attach *oldest;
+
+        do {
+                oldest = NULL;
+                for (Attach *a = m->attaches; a; a = a->next)
+                        if (a->waiting)
+                                oldest = a;
+                if (oldest)
+                        attach_begin(oldest);
+        } while (oldest && m->n_attaching < ATTACHING_MAX);
+        return 0;
+}
+
 static int on_timeout(sd_event_source *s, uint64_t usec, void *userdata) {
         Attach *a = userdata;
+        usec_t now = clock_boottime_usec();
 
+        if (connection_ready(a->manager) && now < a->manager->attached_usec + ATTACH_TIMEOUT && now < a->since + ATTACH_TIMEOUT_MAX) {
+                int k = sd_event_source_set_time(s, MIN(a->manager->attached_usec + ATTACH_TIMEOUT, a->since + ATTACH_TIMEOUT_MAX));
+
+                if (k >= 0)
+                        k = sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
+                if (k >= 0)
+                        return 0;
+        }
         attach_answer(a, -ETIMEDOUT, connection_ready(a->manager) ? "the enforcer does not answer" : "the enforcer is not there");
         return 0;
 }
@@ -310,7 +366,7 @@ static int on_client(sd_event_source *s, int fd, uint32_t revents, void *userdat
 
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
                 return 0;
-        if (n <= 0 || a->asked || a->announced) { /* it went away, or speaks out of turn */
+        if (n <= 0 || a->asked || a->announced || a->waiting) { /* it went away, or speaks out of turn */
                 attach_close(a);
                 return 0;
         }
@@ -324,7 +380,7 @@ static int on_client(sd_event_source *s, int fd, uint32_t revents, void *userdat
         if (n != sizeof(request) || request.version != ATTACH_PROTOCOL_VERSION)
                 attach_answer(a, -EPROTO, "the attach program is of another version");
         else
-                attach_start(a);
+                attach_begin(a);
         return 0;
 }
 
@@ -335,7 +391,7 @@ static int client_new(Manager *m, int *fd, const struct ucred *peer) {
 
         if (!a)
                 return -ENOMEM;
-        *a = (Attach) { .manager = m, .fd = TAKE_FD(*fd), .pidfd = -1, .pid = peer->pid, .next = m->attaches };
+        *a = (Attach) { .manager = m, .fd = TAKE_FD(*fd), .pidfd = -1, .pid = peer->pid, .since = clock_boottime_usec(), .next = m->attaches };
         m->attaches = a;
         if (getsockopt(a->fd, SOL_SOCKET, SO_PEERPIDFD, &a->pidfd, &len) < 0)
                 a->pidfd = -1;
@@ -367,5 +423,9 @@ static int on_connection(sd_event_source *s, int listener, uint32_t revents, voi
 }
 
 int attach_listen(Manager *m) {
-        return sd_event_add_io(m->event, &m->attach_source, m->options.attach_fd, EPOLLIN, on_connection, m);
+        int k = sd_event_add_defer(m->event, &m->attach_next, on_next, m);
+
+        if (k >= 0)
+                k = sd_event_source_set_enabled(m->attach_next, SD_EVENT_OFF);
+        return k < 0 ? k : sd_event_add_io(m->event, &m->attach_source, m->options.attach_fd, EPOLLIN, on_connection, m);
 }

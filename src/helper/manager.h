@@ -31,7 +31,10 @@ typedef struct Manager {
         sd_event_source *helper_source, *attach_source;
         Connection *enforcer;               /* NULL: none is connected */
         uint64_t n_connections;             /* made so far: tells the present one from those before */
-        Attach *attaches;
+        Attach *attaches;                   /* the newest first */
+        unsigned n_attaching;               /* of these, not waiting for their turn */
+        sd_event_source *attach_next;       /* somebody's turn has come */
+        usec_t attached_usec;               /* when an attach was last answered */
         BoxList networks;                   /* added by the enforcer, not set yet */
         sd_event_source *disarm_timer;
         sd_event_source *absence_timer;     /* FailureMode=open: runs while there is no enforcer */

@@ -10,13 +10,9 @@
 #include "util/clock.h"
 #include "util/log.h"
 
+#define CALL_TIMEOUT (60 * USEC_PER_SEC) /* a PID 1 that starts a thousand units does not look up for half a minute */
 #define RECONNECT_USEC (100 * USEC_PER_MSEC)
 #define REMOVED_USEC (200 * USEC_PER_MSEC)
-
-struct UnitRemoved {
-        UnitRemoved *next;
-        char unit[HELPER_UNIT_NAME_MAX];
-};
 
 struct UnitListQuery {
         Pid1 *pid1;
@@ -53,8 +49,8 @@ static void removed_tell(Pid1 *p, const char *unit) {
                         i = &r->next;
                         continue;
                 }
-                *i = r->next;
                 pid1_take_result(p, r->unit, result);
+                *i = r->next;
                 p->callbacks.gone(r->unit, result, p->callbacks.userdata);
                 free(r);
         }
@@ -74,17 +70,19 @@ static void loaded_anew(Pid1 *p, const char *unit) {
 static int on_unit_removed(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         Pid1 *p = userdata;
         const char *unit;
+        char result[HELPER_RESULT_MAX];
         UnitRemoved *r;
 
         if (sd_bus_message_read(m, "s", &unit) < 0 || !unit_name_is_valid(unit))
                 return 0;
-        watches_forget(p, unit);
+        watches_forget(p, unit, result);
         loaded_anew(p, unit);
         if (p->reloading)
                 return 0;
         r = calloc(1, sizeof(*r));
         if (!r)
                 return log_error_errno(-ENOMEM, "Cannot remember that %s was unloaded", unit);
+        memcpy(r->result, result, sizeof(result));
         (void) snprintf(r->unit, sizeof(r->unit), "%s", unit);
         r->next = p->removed;
         p->removed = r;
@@ -259,6 +257,8 @@ static int pid1_connect(Pid1 *p) {
 
         if (k >= 0)
                 k = sd_bus_set_address(bus, "unix:path=/run/systemd/private");
+        if (k >= 0)
+                k = sd_bus_set_method_call_timeout(bus, CALL_TIMEOUT);
         if (k >= 0)
                 k = sd_bus_start(bus);
         if (k >= 0)

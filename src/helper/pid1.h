@@ -18,13 +18,19 @@ typedef struct UnitRemoved UnitRemoved;
 typedef struct UnitWatch UnitWatch;
 typedef struct UnitListQuery UnitListQuery;
 
+struct UnitRemoved {
+        UnitRemoved *next;
+        char unit[HELPER_UNIT_NAME_MAX], result[HELPER_RESULT_MAX];
+};
+
 struct Pid1 {
         sd_event *event;
         sd_bus *bus;                 /* NULL while there is no connection */
         sd_event_source *reconnect;
         int cgroup_root_fd;          /* borrowed */
         Pid1Callbacks callbacks;
-        UnitQuery *queries;          /* under way; owned */
+        UnitQuery *queries;          /* in turn; owned */
+        unsigned n_queries;          /* of these, under way */
         void *watches;               /* what was heard of units: a tree (tsearch(3)) of UnitWatch by name; owned */
         UnitWatch *next_watch, **last_watch; /* of those, units that are to be read, in turn */
         unsigned n_watching;         /* that are being read */
@@ -50,7 +56,7 @@ void pid1_forget_all(Pid1 *p);
 bool pid1_answer_known(Pid1 *p, const char *name, bool exec, UnitCallback callback, void *userdata); /* false: not known */
 
 int on_properties_changed(sd_bus_message *m, void *userdata, sd_bus_error *ret_error);
-void watches_forget(Pid1 *p, const char *unit); /* it was unloaded */
+void watches_forget(Pid1 *p, const char *unit, char ret_result[static HELPER_RESULT_MAX]); /* it was unloaded; "": how it ended was not heard */
 void watches_free(Pid1 *p);
 int on_job_removed(sd_bus_message *m, void *userdata, sd_bus_error *ret_error);
 int on_scope_changed(sd_bus_message *m, void *userdata, sd_bus_error *ret_error);

@@ -215,6 +215,9 @@ void pid1_take_result(Pid1 *p, const char *unit, char ret[static HELPER_RESULT_M
                 free(r);
                 return;
         }
+        for (const UnitRemoved *r = p->removed; r; r = r->next)
+                if (streq(r->unit, unit))
+                        memcpy(ret, r->result, sizeof(r->result));
 }
 
 void scope_results_free(Pid1 *p) {

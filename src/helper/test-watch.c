@@ -36,9 +36,10 @@ static int read_signal(const char *interface, const UnitState *said, UnitState *
         assert_true(sd_bus_message_append(m, "s", interface) >= 0);
         assert_true(sd_bus_message_open_container(m, 'a', "{sv}") >= 0);
         append(m, "StateChangeTimestamp", "t", &other, sizeof(other));
-        if (streq(interface, "org.freedesktop.systemd1.Service"))
+        if (streq(interface, "org.freedesktop.systemd1.Service")) {
                 append(m, "MainPID", "u", &said->main_pid, sizeof(said->main_pid));
-        else {
+                append(m, "Result", "s", said->result, 0);
+        } else {
                 append(m, "ActiveState", "s", said->active, 0);
                 append(m, "Job", "(uo)", &said->job, 0);
                 append(m, "InvocationID", "ay", said->invocation_id, said->invocation_id[0] ? sizeof(said->invocation_id) : 0);
@@ -53,7 +54,7 @@ static int read_signal(const char *interface, const UnitState *said, UnitState *
 }
 
 static void a_signal_changes_what_it_mentions(void **ctx) {
-        const UnitState said = { .active = "activating", .invocation_id = { 1, 2, 3 }, .main_pid = 77, .job = 9 }, none = { .active = "inactive" };
+        const UnitState said = { .active = "activating", .result = "oom-kill", .invocation_id = { 1, 2, 3 }, .main_pid = 77, .job = 9 }, none = { .active = "inactive" };
         UnitState state = {};
 
         assert_int_equal(read_signal("org.freedesktop.systemd1.Unit", &said, &state), 1);
@@ -63,6 +64,7 @@ static void a_signal_changes_what_it_mentions(void **ctx) {
         assert_int_equal(state.main_pid, 0);
         assert_int_equal(read_signal("org.freedesktop.systemd1.Service", &said, &state), 1);
         assert_int_equal(state.main_pid, 77);
+        assert_string_equal(state.result, "oom-kill");
         assert_string_equal(state.active, "activating");
         assert_int_equal(read_signal("org.freedesktop.systemd1.Unit", &none, &state), 1);
         assert_int_equal(state.invocation_id[0], 0);
@@ -83,17 +85,30 @@ static void starts_ends_and_main_processes_are_differences(void **ctx) {
         assert_true(unit_state_differs(&active, &other));
         other = inactive;
         other.job = 1;
-        assert_true(unit_state_differs(&inactive, &other)); /* it is about to start */
-        assert_true(unit_state_differs(&other, &inactive)); /* or will not, after all */
+        assert_false(unit_state_differs(&inactive, &other)); /* it is about to start, */
+        assert_true(unit_state_differs(&other, &inactive));  /* or will not, after all */
         other = active;
         other.job = 1;
         assert_false(unit_state_differs(&active, &other));
         assert_false(unit_state_differs(&other, &active));
 }
 
+static void what_was_only_loaded_says_nothing(void **ctx) {
+        const UnitState nothing = {}, loaded = { .active = "inactive" }, wanted = { .active = "inactive", .job = 3 }, ended = { .active = "inactive", .invocation_id = { 1 } },
+                        failed = { .active = "failed" }, running = { .main_pid = 7 };
+
+        assert_true(unit_state_is_blank(&nothing)); /* of its service, before that of the unit comes */
+        assert_true(unit_state_is_blank(&loaded));
+        assert_true(unit_state_is_blank(&wanted));
+        assert_false(unit_state_is_blank(&ended));
+        assert_false(unit_state_is_blank(&failed));
+        assert_false(unit_state_is_blank(&running));
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(a_signal_changes_what_it_mentions),
+                cmocka_unit_test(what_was_only_loaded_says_nothing),
                 cmocka_unit_test(starts_ends_and_main_processes_are_differences),
         };
 

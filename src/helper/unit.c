@@ -10,10 +10,15 @@
 #include "util/log.h"
 
 #define PROPERTIES_MAX 24u
+/* Questions under way. PID 1 answers one call after the other, between all else that it does, and each has its time limit from when it is sent: what waits here does not
+ * time out, and what was asked for an attach need not wait for what was asked for a list. */
+#define QUERIES_MAX 32u
 
 typedef struct Property Property;
 
 typedef enum Part { WHOLE = 0, FILES = 1 << 0, PROGRAM = 1 << 1 } Part;
+
+#define NO_SUCH_UNIT "org.freedesktop.systemd1.NoSuchUnit"
 
 typedef struct PropertyCall {
         UnitQuery *query;
@@ -31,8 +36,11 @@ struct UnitQuery {
         PropertyCall calls[PROPERTIES_MAX];
         unsigned n_pending;
         int error;
+        bool sent;
         bool lost;            /* the connection ended under way: to be asked again on the next */
         bool known;           /* LoadState= says that there is such a unit */
+        bool loaded_only;     /* what is not loaded is answered with -ENOENT, instead of being loaded for this question */
+        sd_bus_slot *find;    /* PID 1 is asked whether it is */
         Part part;            /* what is asked */
         bool keep;            /* for the next who asks, if nothing was loaded meanwhile: */
         uint64_t n_loads;     /* Pid1's when it was asked */
@@ -43,6 +51,7 @@ struct UnitQuery {
 };
 
 static void query_clear(UnitQuery *q) {
+        sd_bus_slot_unref(q->find);
         for (size_t i = 0; i < q->paths.n; i++)
                 free(q->paths.paths[i]);
         for (size_t i = 0; i < ELEMENTSOF(q->calls); i++)
@@ -56,12 +65,16 @@ static void query_free(UnitQuery *q) {
 }
 
 static void query_unlink(UnitQuery *q) {
+        if (q->sent)
+                q->pid1->n_queries--;
         for (UnitQuery **p = &q->pid1->queries; *p; p = &(*p)->next)
                 if (*p == q) {
                         *p = q->next;
                         return;
                 }
 }
+
+static void queries_send(Pid1 *p);
 
 static void query_finish(UnitQuery *q) {
         HelperUnit *u = &q->unit;
@@ -81,6 +94,7 @@ static void query_finish(UnitQuery *q) {
         if (q->error >= 0 && q->keep && q->n_loads == q->pid1->n_loads)
                 pid1_know(q->pid1, q->name, u, &q->paths);
         q->callback(q->error, u, &q->paths, q->userdata);
+        queries_send(q->pid1);
         query_free(q);
 }
 
@@ -95,9 +109,10 @@ void pid1_queries_fail(Pid1 *p, int error) {
 
 /* daemon-reexec closes the connection, and whoever starts a unit just then must not notice: what was under way begins anew on the next one. */
 void pid1_queries_lose(Pid1 *p) {
+        p->n_queries = 0;
         for (UnitQuery *q = p->queries; q; q = q->next) {
                 UnitQuery fresh = { .pid1 = p, .next = q->next, .callback = q->callback, .userdata = q->userdata, .lost = true,
-                                    .part = q->part, .keep = q->keep,
+                                    .loaded_only = q->loaded_only, .part = q->part, .keep = q->keep,
                                     .paths.exec = q->paths.exec };
 
                 query_clear(q);
@@ -346,7 +361,7 @@ static const struct UnitType {
         { ".scope", "org.freedesktop.systemd1.Scope", SCOPE },
 };
 
-static int query_send(UnitQuery *q) {
+static int query_send_properties(UnitQuery *q) {
         const struct UnitType *type = types;
         _cleanup_free_ char *path = NULL;
         unsigned wanted;
@@ -370,41 +385,83 @@ static int query_send(UnitQuery *q) {
         return k;
 }
 
-static int query_start(Pid1 *p, const char *unit, UnitExec *exec, Part part, bool keep, UnitCallback callback, void *userdata) {
+static int on_found(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+        UnitQuery *q = userdata;
+        const sd_bus_error *e = sd_bus_message_get_error(m);
+
+        q->find = sd_bus_slot_unref(q->find);
+        if (e && sd_bus_is_open(q->pid1->bus) <= 0) {
+                q->lost = true;
+                return 0;
+        }
+        q->error = !e ? query_send_properties(q) : sd_bus_error_has_name(e, NO_SUCH_UNIT) ? -ENOENT : -sd_bus_message_get_errno(m);
+        if (q->error < 0)
+                query_finish(q);
+        return 0;
+}
+
+static int query_send(UnitQuery *q) {
+        if (!q->loaded_only)
+                return query_send_properties(q);
+        return sd_bus_call_method_async(q->pid1->bus, &q->find, PID1_NAME, PID1_PATH, PID1_MANAGER, "GetUnit", on_found, q, "s", q->name);
+}
+
+/* In turn, as many as may be under way. One that cannot be sent is answered with that. */
+static void queries_send(Pid1 *p) {
         UnitQuery *q;
-        int k;
+
+        if (!p->bus || sd_bus_is_open(p->bus) <= 0)
+                return;
+        do {
+                for (q = p->queries; q && q->sent; q = q->next)
+                        ;
+                if (!q || p->n_queries >= QUERIES_MAX)
+                        return;
+                q->sent = true;
+                q->lost = false;
+                p->n_queries++;
+                q->error = query_send(q);
+        } while (q->error >= 0);
+        query_finish(q); /* and goes on with the next */
+}
+
+/* PID 1 loads what it is asked about, tells everybody of all the units that depend on it, unloads it, and tells everybody again: tens of milliseconds of its time. So only
+ * who needs what stands in files asks about a unit that is not loaded; an attach, for which it is loaded, goes ahead of all that was not sent yet. */
+static int query_start(Pid1 *p, const char *unit, UnitExec *exec, Part part, bool keep, UnitCallback callback, void *userdata) {
+        bool ahead = keep && exec;
+        UnitQuery **end = &p->queries;
+        UnitQuery *q;
 
         if (!unit_name_is_valid(unit))
                 return -EINVAL;
         q = calloc(1, sizeof(*q));
         if (!q)
                 return -ENOMEM;
-        *q = (UnitQuery) { .pid1 = p, .callback = callback, .userdata = userdata, .part = part, .keep = keep, .paths.exec = exec };
+        *q = (UnitQuery) { .pid1 = p, .callback = callback, .userdata = userdata, .loaded_only = part == WHOLE && !keep, .part = part, .keep = keep, .paths.exec = exec };
         (void) snprintf(q->name, sizeof(q->name), "%s", unit);
         memcpy(q->unit.unit, q->name, sizeof(q->unit.unit));
-        q->lost = !p->bus || sd_bus_is_open(p->bus) <= 0;
-        k = q->lost ? 0 : query_send(q);
-        if (k < 0) {
-                q->paths.exec = NULL; /* still the caller's */
-                query_free(q);
-                return k;
+        while (*end && ((*end)->sent || !ahead))
+                end = &(*end)->next;
+        q->next = *end;
+        *end = q;
+        if (p->bus && sd_bus_is_open(p->bus) > 0 && p->n_queries < QUERIES_MAX) { /* then it is the first that was not sent */
+                int k;
+
+                q->sent = true;
+                p->n_queries++;
+                k = query_send(q);
+                if (k < 0) {
+                        query_unlink(q);
+                        q->paths.exec = NULL; /* still the caller's */
+                        query_free(q);
+                        return k;
+                }
         }
-        q->next = p->queries;
-        p->queries = q;
         return 0;
 }
 
 void pid1_queries_repeat(Pid1 *p) {
-        for (UnitQuery *q = p->queries, *next; q; q = next) {
-                next = q->next;
-                if (!q->lost)
-                        continue;
-                q->lost = false;
-                if (query_send(q) < 0) {
-                        q->error = -ECONNRESET;
-                        query_finish(q);
-                }
-        }
+        queries_send(p);
 }
 
 int pid1_get_unit(Pid1 *p, const char *unit, UnitCallback callback, void *userdata) {
@@ -417,9 +474,9 @@ int pid1_get_unit_files(Pid1 *p, const char *unit, UnitCallback callback, void *
         return pid1_answer_known(p, unit, false, callback, userdata) ? 0 : query_start(p, unit, NULL, FILES, keep, callback, userdata);
 }
 
-static int query_start_exec(Pid1 *p, const char *unit, Part part, bool keep, UnitCallback callback, void *userdata) {
+static int query_start_exec(Pid1 *p, const char *unit, Part part, bool attach, UnitCallback callback, void *userdata) {
         _cleanup_free_ UnitExec *exec = calloc(1, sizeof(*exec));
-        int k = exec ? query_start(p, unit, exec, part, keep, callback, userdata) : -ENOMEM;
+        int k = exec ? query_start(p, unit, exec, part, attach, callback, userdata) : -ENOMEM;
 
         if (k >= 0)
                 TAKE_PTR(exec);

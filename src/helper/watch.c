@@ -25,12 +25,12 @@ struct UnitWatch {
 
 /* ---- signals ---- */
 
-static int read_state(sd_bus_message *m, UnitState *state) {
+static int read_text(sd_bus_message *m, char *ret, size_t size) {
         const char *text;
         int k = sd_bus_message_read(m, "v", "s", &text);
 
         if (k >= 0)
-                (void) snprintf(state->active, sizeof(state->active), "%s", text);
+                (void) snprintf(ret, size, "%s", text);
         return k;
 }
 
@@ -55,7 +55,9 @@ static int read_property(sd_bus_message *m, UnitState *state) {
         if (k < 0)
                 return k;
         if (streq(name, "ActiveState"))
-                return read_state(m, state);
+                return read_text(m, state->active, sizeof(state->active));
+        if (streq(name, "Result"))
+                return read_text(m, state->result, sizeof(state->result));
         if (streq(name, "InvocationID"))
                 return read_invocation(m, state);
         if (streq(name, "MainPID"))
@@ -84,7 +86,13 @@ int unit_state_read(sd_bus_message *m, UnitState *state) {
 
 bool unit_state_differs(const UnitState *a, const UnitState *b) {
         return !streq(a->active, b->active) || memcmp(a->invocation_id, b->invocation_id, sizeof(a->invocation_id)) != 0 || a->main_pid != b->main_pid ||
-               (a->job != b->job && !streq(b->active, "active"));
+               (a->job != 0 && b->job == 0 && !streq(b->active, "active"));
+}
+
+bool unit_state_is_blank(const UnitState *state) {
+        static const uint8_t none[sizeof(state->invocation_id)];
+
+        return (!state->active[0] || streq(state->active, "inactive")) && memcmp(state->invocation_id, none, sizeof(none)) == 0 && state->main_pid == 0;
 }
 
 /* ---- units ---- */
@@ -120,12 +128,14 @@ static void watch_free(UnitWatch *w) {
         free(w);
 }
 
-void watches_forget(Pid1 *p, const char *unit) {
+void watches_forget(Pid1 *p, const char *unit, char ret_result[static HELPER_RESULT_MAX]) {
         _cleanup_free_ UnitWatch *key = watch_new(p, unit);
         UnitWatch **found = key ? tfind(key, &p->watches, watch_compare) : NULL;
 
+        ret_result[0] = '\0';
         if (!found)
                 return;
+        (void) snprintf(ret_result, HELPER_RESULT_MAX, "%s", (*found)->state.result);
         (*found)->unloaded = true;
         if (!(*found)->waiting && !(*found)->reading)
                 watch_free(*found);
@@ -157,10 +167,15 @@ static void watch_done(int error, const HelperUnit *unit, const UnitPaths *paths
 static void watches_read(Pid1 *p) {
         while (p->next_watch && p->n_watching < READING_MAX) {
                 UnitWatch *w = p->next_watch;
-                int k = pid1_get_unit(p, w->unit, watch_done, w);
+                int k;
 
                 p->next_watch = w->next;
                 w->waiting = false;
+                if (w->unloaded) { /* and so told as gone */
+                        watch_free(w);
+                        continue;
+                }
+                k = pid1_get_unit(p, w->unit, watch_done, w);
                 if (k < 0) {
                         log_warning_errno(k, "Cannot read the state of %s", w->unit);
                         watch_free(w);
@@ -206,10 +221,13 @@ int on_properties_changed(sd_bus_message *m, void *userdata, sd_bus_error *ret_e
         k = unit_state_read(m, &state);
         if (k < 0)
                 log_warning_errno(k, "Cannot read a change of %s", unit);
-        if (k == 0 && is_new)
-                watch_free(w);
-        if (k == 0 || (k > 0 && !is_new && !w->unloaded && !unit_state_differs(&w->state, &state)))
+        if (k == 0 || (k > 0 && ((is_new || w->unloaded) ? unit_state_is_blank(&state) : !unit_state_differs(&w->state, &state)))) {
+                if (k > 0)
+                        w->state = state;
+                if (is_new && state.job == 0)
+                        watch_free(w);
                 return 0;
+        }
         w->state = state;
         w->unloaded = false;
         if (w->reading)
