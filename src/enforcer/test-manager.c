@@ -317,6 +317,22 @@ static void an_ended_unit_is_closed_at_once_and_released_when_its_last_socket_is
         assert_string_equal(units_find_former(&w->m->units, index)->name, "a.service");
 }
 
+static void an_attach_whose_start_was_given_up_is_released(void **state) {
+        World *w = *state;
+
+        w->texts[0][0] = "a.service";
+        w->texts[0][1] = "[X-Trireme]\nTriremeLabels=app=web\n";
+        world_start(w, WORLD_PSK);
+        world_attach(w, "a.service", 77);
+        world_wait(w, 1200); /* PID 1 says that it is yet to start */
+        assert_non_null(units_find(&w->m->units, "a.service"));
+        assert_null(world_asked(w, HELPER_RELEASE_UNIT, 0));
+        w->starting = false; /* now that it is not loaded */
+        world_wait(w, 2200);
+        assert_null(units_find(&w->m->units, "a.service"));
+        assert_int_equal(world_asked(w, HELPER_RELEASE_UNIT, 0)->unit.cgroup_id, 77);
+}
+
 static void a_unit_that_was_taken_for_ended_is_enforced_when_it_is_active(void **state) {
         HelperUnit active = make_unit("a.service", 77, HELPER_ACTIVE, HELPER_UNIT_ATTACHED), given_up = make_unit("a.service", 0, HELPER_INACTIVE, 0);
         World *w = *state;
@@ -465,6 +481,7 @@ static void a_reload_that_says_removed_ends_nothing(void **state) {
         assert_non_null(units_find(&w->m->units, "a.service"));
         assert_null(world_asked(w, HELPER_ENFORCE_UNIT, 0));
         w->n_listed = 0; /* really gone */
+        w->starting = false;
         helper_event(w, HELPER_UNIT_GONE, &w->listed[0]);
         world_settle(w);
         assert_null(units_find(&w->m->units, "a.service"));
@@ -545,6 +562,7 @@ int main(void) {
                 TEST(the_datapath_is_told_that_it_knows_all_units_when_it_does),
                 TEST(a_unit_whose_start_was_given_up_is_let_go),
                 TEST(a_unit_that_the_table_cannot_see_is_denied_for_that_as_soon_as_it_shows),
+                TEST(an_attach_whose_start_was_given_up_is_released),
                 TEST(a_unit_that_was_taken_for_ended_is_enforced_when_it_is_active),
                 TEST(an_ended_unit_is_closed_at_once_and_released_when_its_last_socket_is_gone),
                 TEST(what_an_earlier_life_left_is_judged_again_when_the_unit_lives_again),

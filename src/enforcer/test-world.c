@@ -66,6 +66,14 @@ static int send_listed(World *w, const char *only, uint32_t serial) {
                         helper_send(w, &w->listed[i], sizeof(w->listed[i]), serial, -1);
                         r = 0;
                 }
+        for (size_t i = 0; r < 0 && i < ELEMENTSOF(w->texts) && w->starting; i++)
+                if (w->texts[i][0] && streq(only, w->texts[i][0])) {
+                        HelperUnit unit = make_unit(only, 0, HELPER_INACTIVE, HELPER_UNIT_JOB);
+
+                        unit.header.type = HELPER_UNIT;
+                        helper_send(w, &unit, sizeof(unit), serial, -1);
+                        r = 0;
+                }
         return r;
 }
 
@@ -261,6 +269,8 @@ void world_start(World *w, const char *psk) {
 int world_setup(void **state) {
         World *w = calloc(1, sizeof(*w));
 
+        if (w)
+                w->starting = true;
         *state = w;
         return w ? 0 : -1;
 }

@@ -35,6 +35,7 @@ typedef struct World {
         const char *texts[8][2];          /* unit, its one file */
         HelperUnit listed[4];
         size_t n_listed;
+        bool starting;                    /* of what is not among these PID 1 says that it is yet to start, else that it is not loaded */
         HelperSocket sockets[8];
         size_t n_sockets;
         int results[_HELPER_TYPE_MAX];    /* of requests; answered with 0 else */
