@@ -130,6 +130,16 @@ static void drop_without_entry(NftRules *r) {
         then_drop(r);
 }
 
+/* The ACK's verdict may come between two rules about the data right behind it: not authorized by the first, no longer pending by the next. Once in two thousand connections. */
+static void if_authorized_by_now(const Writer *w, uint32_t authorized, NftDirection direction, const char *then) {
+        NftRules *r = w->r;
+
+        if_ct_mark(r, mark(w, authorized), mark(w, authorized));
+        if_ct_direction(r, direction);
+        set_priority(r, 0);
+        then_goto(r, then);
+}
+
 /* ---- OUTPUT ---- */
 
 static void write_guard(const Writer *w, const char *chain) {
@@ -196,6 +206,8 @@ static void write_output_syn(const Writer *w) {
         then_goto(r, "connect_to_dest");
 
         r->chain = "out_unit";
+        if_authorized_by_now(w, CTMARK_CLIENT_AUTHORIZED, NFT_ORIGINAL, "accept");
+        if_authorized_by_now(w, CTMARK_SERVER_AUTHORIZED, NFT_REPLY, "accept");
         drop_without_entry(r);
         if_ct_direction(r, NFT_ORIGINAL);
         then_goto(r, "connect_to_dest");
@@ -360,6 +372,8 @@ static void write_input_local(const Writer *w) {
         then_goto(r, "queue_local");
 
         r->chain = "in_unit";
+        if_authorized_by_now(w, CTMARK_SERVER_AUTHORIZED, NFT_ORIGINAL, "in_server");
+        if_authorized_by_now(w, CTMARK_CLIENT_AUTHORIZED, NFT_REPLY, "accept");
         if_input_loopback(r, true); /* a refusal, made by this kernel */
         if_tcp_flags(r, RST, RST);
         then_goto(r, "accept");

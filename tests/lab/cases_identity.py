@@ -138,6 +138,65 @@ def the_application_never_sees_a_denied_connection_nor_a_token(web, peer, plain)
     holds("one request, answered with 200: %s" % log, len(log) == 1 and ' 200 ' in log[0])
 
 
+ONE_BY_ONE = r"""#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+#include <unistd.h>
+/* one-by-one PORT: a server that says a byte back. one-by-one ADDRESS PORT N: so many connections, each after the last one. */
+static int open_socket(int fd, int seconds) {
+        struct timeval limit = { .tv_sec = seconds };
+
+        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+        return fd;
+}
+
+int main(int argc, char **argv) {
+        struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(atoi(argv[argc > 2 ? 2 : 1])) };
+        char c = 'x';
+
+        if (argc == 2) {
+                int server = socket(AF_INET, SOCK_STREAM, 0);
+
+                if (bind(server, (struct sockaddr *) &a, sizeof(a)) < 0 || listen(server, 1000) < 0)
+                        return 1;
+                for (;;) {
+                        int fd = open_socket(accept(server, NULL, NULL), 1);
+
+                        if (read(fd, &c, 1) == 1)
+                                (void) !write(fd, &c, 1);
+                        close(fd);
+                }
+        }
+        inet_pton(AF_INET, argv[1], &a.sin_addr);
+        for (int i = 0; i < atoi(argv[3]); i++) {
+                int fd = open_socket(socket(AF_INET, SOCK_STREAM, 0), 3);
+
+                if (connect(fd, (struct sockaddr *) &a, sizeof(a)) < 0 || write(fd, &c, 1) != 1 || read(fd, &c, 1) != 1)
+                        printf("connection %d: %s; ", i, strerror(errno));
+                close(fd);
+        }
+        puts("done");
+}
+"""
+
+
+@case
+def of_thousands_of_connections_one_after_another_none_is_lost(web, peer):
+    """Each sends data right behind the ACK that its verdict is being carried out about, on another processor."""
+    for machine in (web, peer):
+        machine.write("/opt/lab/one-by-one.c", ONE_BY_ONE)
+        machine.must("gcc -O2 -o /opt/lab/one-by-one /opt/lab/one-by-one.c")
+    web.service("one-by-one", "/opt/lab/one-by-one 7180", "TriremeLabels=app=one")
+    holds("it listens", web.wait("ss -Hltn sport = 7180 | grep -q ."))
+    for machine, host in ((peer, web.v4), (web, "127.0.0.1")):
+        same("lost of those to %s" % host, machine.must("triremectl run --label=app=one -- /opt/lab/one-by-one %s 7180 8000" % host, timeout=120), "done\n")
+    web.remove("one-by-one.service")
+
+
 @case
 def two_hundred_connections_at_once_from_another_host_all_succeed(web, peer):
     script = "seq 200 | xargs -P 40 -I{} curl -sSg --max-time 20 -o /dev/null -w '%{http_code}\\n' " + url(web.v4)
