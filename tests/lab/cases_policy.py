@@ -160,6 +160,46 @@ def the_kernel_decides_access_lists_made_at_random_as_they_read(web, plain, repo
     drop_policy(web)
 
 
+def random_labels(r):
+    return ["%s=%s" % (key, r.choice("abc")) for key in sorted(r.sample(("app", "tier", "zone"), r.randint(1, 3)))]
+
+
+def random_accept(r):
+    return "TriremeAccept=" + " ".join(r.choice(("%s=%s", "%s=%s", "%s!=%s")) % (key, r.choice("abc")) for key in r.sample(("app", "tier", "zone"), r.randint(1, 2)))
+
+
+def last_denial(machine, unit):
+    """Why and by which rule."""
+    rows = [row for row in machine.json("triremectl flows --denied --json=short") if row["local_unit"] == unit]
+    return [(row["reason"], row["rule"]) for row in rows[-1:]]
+
+
+@case
+def the_same_rules_decide_the_same_within_a_host_and_between_hosts(web, peer, report):
+    """Between hosts the packets of each connection are asked about; within one the first is, and the next ones are decided in the kernel by what it has learned."""
+    r, counts = random.Random(20261123), {"connected": 0, "denied": 0}
+    for number in range(4):
+        accepts = [random_accept(r) for _ in range(r.randint(1, 3))]
+        web.service("parity", "/opt/lab/probe serve 7790 parity", "\n".join(["TriremeLabels=app=server"] + accepts))
+        for _ in range(6):
+            labels = random_labels(r)
+            results, denials = [], []
+            for machine in (web, peer):
+                machine.service("caller", "/bin/sh -c '/opt/lab/probe tcp $(cat /run/caller.host) 7790 >/run/caller.out'", "TriremeLabels=%s\nTriremeConnect=app=server"
+                                % " ".join(labels), extra="Type=oneshot", start=False)
+            for machine, host in ((peer, web.v4), (web, "127.0.0.1"), (web, "127.0.0.1"), (web, "::1")):
+                results.append(json.loads(machine.must("echo %s >/run/caller.host; rm -f /run/caller.out; systemctl start caller; cat /run/caller.out" % host))["result"])
+                denials.append(last_denial(web, "parity.service") if results[-1] != "connected" else [])
+            what = "%s to what accepts %s" % (labels, accepts)
+            same("%s, from here and from there" % what, [result == "connected" for result in results], [results[0] == "connected"] * 4)
+            same("why: %s" % what, denials, denials[:1] * 4)
+            counts["connected" if results[0] == "connected" else "denied"] += 1
+        web.remove("parity.service", "caller.service")
+        peer.remove("caller.service")
+    holds("both outcomes occurred: %s" % counts, min(counts.values()) >= 4)
+    report.notes.append("%(connected)d connected, %(denied)d denied" % counts)
+
+
 @case
 def each_part_of_a_named_policy_is_in_force(web, peer, plain):
     plain.service("door", "/opt/lab/probe serve 7800 door")
