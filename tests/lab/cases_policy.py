@@ -499,7 +499,7 @@ def an_enforcer_that_restarts_finds_out_who_units_are_before_it_judges_their_con
     web.must("rm -f /run/hold-a")
     holds("the plug-in has told", web.wait("triremectl show echo.service | grep -q @slow:k", 20))
     web.service("hold-a", "/opt/lab/probe hold %s 7700 /run/hold-a" % web.v4, "TriremeLabels=app=a\nTriremeConnect=app=echo @slow:k=v",
-                extra="Restart=always\nRestartSec=200ms\nStartLimitIntervalSec=0")  # the first connection may come before its hashes are known
+                extra="Restart=always\nRestartSec=200ms\n[Unit]\nStartLimitIntervalSec=0")  # the first connection may come before its hashes are known
     holds("the connection lives", web.wait("grep -q alive /run/hold-a", 60))
     web.must("systemctl restart trireme.service")
     holds("it knows everything again", web.wait("triremectl show hold-a.service | grep -q @slow:k && triremectl show echo.service | grep -q @slow:k", 20))
