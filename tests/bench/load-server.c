@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "load.h"
 
@@ -100,6 +101,14 @@ int load_serve(const LoadOptions *o) {
         pthread_t threads[THREADS_MAX];
         int r;
 
+        for (unsigned i = 1; i < o->processes; i++) {
+                pid_t pid = fork();
+
+                if (pid < 0)
+                        return -errno;
+                if (pid == 0)
+                        break;
+        }
         for (unsigned i = 0; i < o->threads; i++) {
                 int listener = open_listener(o);
 

@@ -2,10 +2,10 @@
 
 /* load: server and client of the benchmark.
  *
- *     load serve   --address=ADDRESS --port=PORT [--threads=N]
+ *     load serve   --address=ADDRESS --port=PORT [--processes=N] [--threads=N]
  *     load connect --address=ADDRESS --port=PORT [--spread=N] [--threads=N] [--in-flight=N] [--pause-us=N] [--warmup-ms=N] [--ms=N]
  *     load bulk    --address=ADDRESS --port=PORT [--threads=STREAMS] [--warmup-ms=N] [--ms=N]
- *     load hold    --address=ADDRESS --port=PORT [--spread=N] [--count=N]
+ *     load hold    --address=ADDRESS --port=PORT [--spread=N] [--processes=N] [--count=N]
  *
  * hold keeps its connections until it is killed. The others end by themselves and print one line of JSON. */
 
@@ -90,10 +90,10 @@ static int parse_number(const char *s, unsigned min, unsigned max, unsigned *ret
 }
 
 static int parse_options(int argc, char **argv, LoadOptions *o) {
-        enum { ADDRESS, PORT, SPREAD, THREADS, IN_FLIGHT, PAUSE, WARMUP, MSEC, COUNT };
+        enum { ADDRESS, PORT, SPREAD, PROCESSES, THREADS, IN_FLIGHT, PAUSE, WARMUP, MSEC, COUNT };
         static const struct option options[] = {
                 { "address", required_argument, NULL, ADDRESS }, { "port", required_argument, NULL, PORT },
-                { "spread", required_argument, NULL, SPREAD }, { "threads", required_argument, NULL, THREADS },
+                { "spread", required_argument, NULL, SPREAD }, { "processes", required_argument, NULL, PROCESSES }, { "threads", required_argument, NULL, THREADS },
                 { "in-flight", required_argument, NULL, IN_FLIGHT }, { "pause-us", required_argument, NULL, PAUSE },
                 { "warmup-ms", required_argument, NULL, WARMUP }, { "ms", required_argument, NULL, MSEC },
                 { "count", required_argument, NULL, COUNT }, {}
@@ -110,6 +110,8 @@ static int parse_options(int argc, char **argv, LoadOptions *o) {
                                 o->address.sin_port = htons((uint16_t) port);
                 } else if (c == SPREAD)
                         r = parse_number(optarg, 1, 200, &o->spread);
+                else if (c == PROCESSES)
+                        r = parse_number(optarg, 1, THREADS_MAX, &o->processes);
                 else if (c == THREADS)
                         r = parse_number(optarg, 1, THREADS_MAX, &o->threads);
                 else if (c == IN_FLIGHT)
@@ -138,7 +140,7 @@ int main(int argc, char **argv) {
                 int (*run)(const LoadOptions *o);
         } verbs[] = { { "serve", load_serve }, { "connect", load_connect }, { "bulk", load_bulk }, { "hold", load_hold } };
         LoadOptions o = {
-                .address = { .sin_family = AF_INET }, .spread = 1, .threads = 1, .in_flight = THREADS_MAX, .warmup_msec = 150, .msec = 1000, .count = 1,
+                .address = { .sin_family = AF_INET }, .spread = 1, .processes = 1, .threads = 1, .in_flight = THREADS_MAX, .warmup_msec = 150, .msec = 1000, .count = 1,
         };
         int r;
 

@@ -23,6 +23,7 @@ enum {
 typedef struct LoadOptions {
         struct sockaddr_in address;
         unsigned spread;          /* consecutive addresses, beginning with address, that take turns: more tuples than one has ports */
+        unsigned processes;       /* serve, hold: with as many threads, or a share of the connections, each */
         unsigned threads;
         unsigned in_flight;       /* of all threads together */
         unsigned pause_usec;      /* of a thread between two connections */

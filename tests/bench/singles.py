@@ -9,7 +9,7 @@ from configurations import CONFIGURATIONS
 from host import Broken, say
 from machine import Failure
 from rounds import run_rounds
-from testbed import LABELLED_PORT, load
+from testbed import HOLD_PORT, LABELLED_PORT, load
 
 PROCESSES = ["trireme.service", "trireme-helper.service", "trireme-datapath.service"]
 WORKERS = ["trireme-inspect.service", "trireme-verify.service", "trireme-credentials.service"]  # there when they are needed
@@ -138,8 +138,9 @@ def remove_rules(bed):
 
 def add_flows(bed, number):
     client = bed.ours[0]
-    client.must("printf 'ARGS=hold --address=10.77.%d.1 --spread=16 --port=%d --count=%d\\n' >/run/bench/hold-args && rm -f /run/bench/hold-out &&"
-                "systemctl restart bench-hold-labelled.service" % (bed.ours[1].number, LABELLED_PORT, number), timeout=60)
+    bed.ours[1].must("systemctl start bench-hold-server-labelled.service", timeout=60)
+    client.must("printf 'ARGS=hold --address=10.77.%d.1 --spread=16 --processes=16 --port=%d --count=%d\\n' >/run/bench/hold-args && rm -f /run/bench/hold-out &&"
+                "systemctl restart bench-hold-labelled.service" % (bed.ours[1].number, HOLD_PORT, number), timeout=60)
     if not client.wait("grep -q held /run/bench/hold-out", 60 + number // 1000):
         raise Failure("%d connections were not held: %s" % (number, client.run("cat /run/bench/hold-err").out))
     return {}
@@ -147,6 +148,7 @@ def add_flows(bed, number):
 
 def remove_flows(bed):
     bed.ours[0].must("systemctl stop bench-hold-labelled.service")
+    bed.ours[1].must("systemctl stop bench-hold-server-labelled.service")
 
 
 GROWTH = {"units": (add_units, remove_units), "rules": (add_rules, remove_rules), "flows": (add_flows, remove_flows)}

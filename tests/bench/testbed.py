@@ -9,7 +9,7 @@ from host import TOP, Broken, call
 from machine import Failure, Machine
 from roots import Overlay, chroot
 
-PORT, LABELLED_PORT = 9000, 9001
+PORT, LABELLED_PORT, HOLD_PORT = 9000, 9001, 9002
 SPREAD = 16             # addresses of each server, so that 45,000 connections a second do not meet each other's TIME_WAIT
 QUEUES = "/proc/net/netfilter/nfnetlink_queue"
 
@@ -40,6 +40,8 @@ def labelled(value):
 UNITS = {
     "bench-server.service": SERVER % (PORT, ""),
     "bench-server-labelled.service": SERVER % (LABELLED_PORT, labelled("bench")),
+    # In processes, because the limit of open files of a machine in a container is that of its host.
+    "bench-hold-server-labelled.service": SERVER.replace("--threads=4", "--processes=16 --threads=1") % (HOLD_PORT, labelled("bench")),
     "bench-client.service": CLIENT % "",
     "bench-client-labelled.service": CLIENT % labelled("bench"),
     "bench-client-other.service": CLIENT % labelled("other"),
