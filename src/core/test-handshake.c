@@ -254,13 +254,13 @@ static void syns_of_a_unit_that_the_enforcer_has_not_told_of_wait_for_it(void **
         Host *hosts[] = { &p->client, &p->server };
 
         for (unsigned i = 0; i < 2; i++) {
-                const Unit unit = *unit_table_get(hosts[i]->h.units, HOST_UNIT);
-                DatapathUnit told = { .index = HOST_UNIT, .cgroup_id = unit.cgroup_id, .token_expires_usec = USEC_INFINITY, .token_len = unit.token_len };
+                const Unit *unit = unit_table_get(hosts[i]->h.units, HOST_UNIT);
+                DatapathUnit told = { .index = HOST_UNIT, .cgroup_id = unit->cgroup_id, .token_expires_usec = USEC_INFINITY, .token_len = unit->token_len };
                 Wire w = i == 0 ? wire_syn(&p->c) : send_syn(p), again = w;
                 Action a;
 
-                memcpy(told.node_dh, unit.node_dh, sizeof(told.node_dh));
-                memcpy(told.token, unit.token, unit.token_len);
+                memcpy(told.node_dh, unit->node_dh, sizeof(told.node_dh));
+                memcpy(told.token, unit->token, unit->token_len);
                 unit_table_remove(hosts[i]->h.units, HOST_UNIT);
                 hosts[i]->waits = true;
                 a = i == 0 ? host_output(hosts[i], &w) : host_input(hosts[i], &w);

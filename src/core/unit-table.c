@@ -48,16 +48,12 @@ int unit_table_set(UnitTable *t, const DatapathUnit *u) {
 
         if (u->index == 0 || u->index > UNIT_INDEX_MAX || u->token_len > DATAPATH_TOKEN_MAX)
                 return -EINVAL;
-        unit = t->units[u->index];
-        if (!unit) {
-                unit = calloc(1, sizeof(*unit));
-                if (!unit)
-                        return -ENOMEM;
-        }
+        unit = calloc(1, sizeof(*unit) + u->token_len);
+        if (!unit)
+                return -ENOMEM;
         r = crypto_sha256(u->token, u->token_len, unit->token_hash);
         if (r < 0) {
-                if (unit != t->units[u->index])
-                        free(unit);
+                free(unit);
                 return r;
         }
         unit->index = u->index;
@@ -68,6 +64,7 @@ int unit_table_set(UnitTable *t, const DatapathUnit *u) {
         memcpy(unit->node_dh, u->node_dh, sizeof(unit->node_dh));
         unit->token_len = (uint16_t) u->token_len;
         memcpy(unit->token, u->token, u->token_len);
+        free(t->units[u->index]);
         t->units[u->index] = unit;
         t->max_index = MAX(t->max_index, u->index);
         return 0;

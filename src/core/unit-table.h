@@ -18,7 +18,7 @@ typedef struct Unit {
         uint8_t node_dh[32];
         uint8_t token_hash[DATAPATH_HASH_SIZE];
         uint16_t token_len;            /* 0: the unit has no identity to show */
-        uint8_t token[DATAPATH_TOKEN_MAX];
+        uint8_t token[];               /* token_len bytes */
 } Unit;
 
 typedef struct UnitTable UnitTable;

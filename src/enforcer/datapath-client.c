@@ -63,7 +63,8 @@ void datapath_send_unit(Manager *m, const Unit *u) {
         };
 
         memcpy(message.node_dh, u->token_own, sizeof(message.node_dh));
-        memcpy(message.token, u->token, u->token_len);
+        if (u->token_len > 0)
+                memcpy(message.token, u->token, u->token_len);
         datapath_send(m, &message, sizeof(message));
 }
 

@@ -242,7 +242,7 @@ static int unit_identify(Manager *m, Unit *u, UnitPolicy *policy) {
         uint16_t families = 0;
         int r;
 
-        r = identity_tags(m, &u->info, u->identity, &tags, &families);
+        r = identity_tags(m, u, &tags, &families);
         if (r >= 0)
                 r = unit_policy_identify(policy, &tags, families);
         tag_set_done(&tags);
@@ -353,7 +353,9 @@ static int unit_get(Manager *m, const HelperUnit *info, bool attach, Unit **ret)
                 if (!attach && info->flags & HELPER_UNIT_ATTACHED)
                         u->unsettled_until_usec = clock_boottime_usec() + SETTLE_USEC;
         }
-        u->info = *info;
+        r = unit_take_info(u, info);
+        if (r < 0)
+                return r;
         u->listing = m->units.listing;
         u->fresh = attach;
         u->n_checks = 0;

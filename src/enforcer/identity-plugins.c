@@ -11,6 +11,7 @@
 #include "enforcer/helper-client.h"
 #include "enforcer/identity.h"
 #include "enforcer/identity-output.h"
+#include "util/array.h"
 #include "util/fd.h"
 #include "util/log.h"
 
@@ -83,6 +84,7 @@ void unit_plugins_done(UnitPlugins *p) {
                 tag_set_done(&p->plugins[i].tags);
                 free(p->plugins[i].fault);
         }
+        free(p->plugins);
         *p = (UnitPlugins) {};
 }
 
@@ -107,8 +109,9 @@ static UnitPlugin *unit_plugin(UnitPlugins *u, const char *name) {
 
         if (found)
                 return &u->plugins[found - u->plugins];
-        if (u->n >= PLUGINS_MAX)
+        if (u->n >= PLUGINS_MAX || !ARRAY_GROW(u->plugins, u->n))
                 return NULL;
+        u->plugins[u->n] = (UnitPlugin) {};
         strcpy(u->plugins[u->n].name, name);
         return &u->plugins[u->n++];
 }

@@ -21,7 +21,7 @@ typedef struct UnitPlugin {
 } UnitPlugin;
 
 typedef struct UnitPlugins {
-        UnitPlugin plugins[PLUGINS_MAX];
+        UnitPlugin *plugins;       /* at most PLUGINS_MAX */
         size_t n;
         uint8_t invocation_id[16]; /* of the unit's life that they were run for */
         bool run;

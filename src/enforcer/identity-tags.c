@@ -273,8 +273,8 @@ static int add_future(Maker *k, const HelperCredentials *c) {
         return r < 0 || c->flags & HELPER_GROUPS_CUT ? r : add_future_groups(k, c, gids, n);
 }
 
-static int add_credentials(Maker *k, const HelperUnit *info, const HelperCredentials *c) {
-        const char *dot = strrchr(info->unit, '.');
+static int add_credentials(Maker *k, const char *unit, const HelperCredentials *c) {
+        const char *dot = strrchr(unit, '.');
         int r = 0;
 
         if (c->flags & HELPER_FROM_PROCESS)
@@ -298,19 +298,19 @@ int identity_uid_of_slice(const char *unit, uint32_t *ret) {
         return 0;
 }
 
-int identity_tags_make(Manager *m, const HelperUnit *info, const IdentityFacts *facts, const Libraries *libraries, TagSet *ret, uint16_t *ret_families) {
+int identity_tags_make(Manager *m, const char *unit, const IdentityFacts *facts, const Libraries *libraries, TagSet *ret, uint16_t *ret_families) {
         Maker k = { .manager = m, .now_usec = clock_boottime_usec() };
         uint32_t uid;
         int r = 0;
 
-        if (identity_uid_of_slice(info->unit, &uid) >= 0)
+        if (identity_uid_of_slice(unit, &uid) >= 0)
                 r = add_person(&k, uid);
         if (r >= 0 && facts)
                 r = add_files(&k, facts);
         if (r >= 0 && libraries)
                 r = add_libraries(&k, libraries);
         if (r >= 0 && facts && facts->has_credentials)
-                r = add_credentials(&k, info, &facts->credentials);
+                r = add_credentials(&k, unit, &facts->credentials);
         if (r < 0) {
                 tag_set_done(&k.tags);
                 return r;

@@ -11,6 +11,7 @@
 #include "enforcer/identity-tags.h"
 #include "enforcer/run-labels.h"
 #include "util/log.h"
+#include "util/packed.h"
 
 /* Wrappers execute their program within milliseconds of a start, and nothing tells when. Later a look a minute finds what changed. */
 #define LOOK_FIRST_USEC (20 * USEC_PER_MSEC)
@@ -23,7 +24,7 @@ struct Identity {
         usec_t delay_usec;
         bool asking, again;
         bool answered;                /* once at least */
-        IdentityFacts facts;
+        Packed *facts;                /* IdentityFacts; NULL: nothing is known */
         Libraries *libraries;         /* of the file that is executed, or being found */
         Libraries *former;            /* of the same file before, or of another process of it, until the others are found: it must not be unknown for a moment in between */
         UnitPlugins plugins;
@@ -39,13 +40,13 @@ typedef struct Query {
 } Query;
 
 /* A socket unit is who the service is that it starts. */
-const char *identity_unit_to_ask(const HelperUnit *info) {
+const char *identity_unit_to_ask(const UnitInfo *info) {
         const char *dot = strrchr(info->triggers, '.');
 
         return dot && streq(dot, ".service") && !strstr(info->triggers, "@.") ? info->triggers : info->unit;
 }
 
-bool identity_can_ask(const HelperUnit *info) {
+bool identity_can_ask(const UnitInfo *info) {
         const char *dot = strrchr(identity_unit_to_ask(info), '.');
 
         return dot && (streq(dot, ".service") || streq(dot, ".scope"));
@@ -111,7 +112,7 @@ static void on_answer(Link *l, const LinkMessage *msg, int result, void *userdat
                 take_executable(q, (const HelperExecutable *) msg->header, msg->fds[0]);
 }
 
-int identity_ask(Manager *m, const HelperUnit *info, identity_answer_t answer, void *userdata) {
+int identity_ask(Manager *m, const UnitInfo *info, identity_answer_t answer, void *userdata) {
         _cleanup_free_ Query *q = calloc(1, sizeof(*q));
         int r;
 
@@ -213,8 +214,8 @@ static void file_take_hash(const Manager *m, IdentityFile *f) {
 
 /* ---- libraries ---- */
 
-static const IdentityFile *file_executed(const Identity *i) {
-        return i->facts.process.known ? &i->facts.process : i->facts.start.known ? &i->facts.start : NULL;
+static const IdentityFile *file_executed(const IdentityFacts *facts) {
+        return facts->process.known ? &facts->process : facts->start.known ? &facts->start : NULL;
 }
 
 static void libraries_forget(Identity *i) {
@@ -230,8 +231,8 @@ static void on_libraries(Libraries *l, void *userdata) {
                 enforce_identity_changed(i->manager, i->unit);
 }
 
-static void libraries_look(Identity *i) {
-        const IdentityFile *f = file_executed(i);
+static void libraries_look(Identity *i, const IdentityFacts *known) {
+        const IdentityFile *f = file_executed(known);
         const FileFacts *facts = f ? identity_files_get(i->manager->identity_files, &f->key) : NULL;
         LibrariesProgram program;
         int r;
@@ -288,6 +289,7 @@ Identity *identity_free(Identity *i) {
         sd_event_source_disable_unref(i->timer);
         unit_plugins_done(&i->plugins);
         libraries_forget(i);
+        free(i->facts);
         free(i);
         return NULL;
 }
@@ -299,30 +301,59 @@ static bool is_waiting_child(const Unit *u, const IdentityFile *process) {
         return name && streq(name, "/triremectl") && startswith(u->name, RUN_UNIT_PREFIX);
 }
 
-int identity_set(Manager *m, Unit *u, const IdentityFacts *facts) {
-        _cleanup_free_ IdentityFacts *fresh = calloc(1, sizeof(*fresh));
-        bool is_new = !u->identity;
+static IdentityFacts facts_read(const Identity *i) {
+        IdentityFacts facts;
+
+        packed_read(i ? i->facts : NULL, &facts, sizeof(facts));
+        return facts;
+}
+
+static int facts_write(Identity *i, const IdentityFacts *facts) {
+        Packed *packed;
+        int r = packed_new(facts, sizeof(*facts), &packed);
+
+        if (r < 0)
+                return r;
+        free(i->facts);
+        i->facts = packed;
+        return 0;
+}
+
+static int identity_take(Manager *m, Unit *u, const IdentityFacts *facts) {
+        const IdentityFacts old = facts_read(u->identity);
+        IdentityFacts fresh;
         int r;
 
-        if (!fresh)
-                return -ENOMEM;
-        if (is_new) {
-                r = identity_new(m, u, &u->identity);
-                if (r < 0)
-                        return r;
+        memcpy(&fresh, facts, sizeof(fresh)); /* an assignment need not copy what is between the members */
+        if (is_waiting_child(u, &fresh.process))
+                memset(&fresh.process, 0, sizeof(fresh.process));
+        file_inherit(&fresh.process, &old.process);
+        file_inherit(&fresh.start, &old.start);
+        file_take_hash(m, &fresh.process);
+        file_take_hash(m, &fresh.start);
+        r = facts_write(u->identity, &fresh);
+        if (r < 0)
+                return r;
+        u->identity->answered = true;
+        libraries_look(u->identity, &fresh);
+        return 0;
+}
+
+int identity_set(Manager *m, Unit *u, const IdentityFacts *facts) {
+        bool is_new = !u->identity;
+        int r = is_new ? identity_new(m, u, &u->identity) : 0;
+
+        if (r < 0)
+                return r;
+        if (facts)
+                r = identity_take(m, u, facts);
+        else {
+                free(u->identity->facts);
+                u->identity->facts = NULL;
+                libraries_forget(u->identity);
         }
-        if (facts) {
-                u->identity->answered = true;
-                *fresh = *facts;
-                if (is_waiting_child(u, &fresh->process))
-                        fresh->process = (IdentityFile) {};
-                file_inherit(&fresh->process, &u->identity->facts.process);
-                file_inherit(&fresh->start, &u->identity->facts.start);
-                file_take_hash(m, &fresh->process);
-                file_take_hash(m, &fresh->start);
-        }
-        u->identity->facts = *fresh;
-        libraries_look(u->identity);
+        if (r < 0)
+                return r;
         if (is_new && identity_can_ask(&u->info)) {
                 look_later(u->identity);
                 plugins_run(m, u);
@@ -330,8 +361,10 @@ int identity_set(Manager *m, Unit *u, const IdentityFacts *facts) {
         return 0;
 }
 
-int identity_tags(Manager *m, const HelperUnit *info, const Identity *i, TagSet *ret, uint16_t *ret_families) {
-        int r = identity_tags_make(m, info, i ? &i->facts : NULL, i ? libraries_known(i) : NULL, ret, ret_families);
+int identity_tags(Manager *m, const Unit *u, TagSet *ret, uint16_t *ret_families) {
+        const Identity *i = u->identity;
+        const IdentityFacts facts = facts_read(i);
+        int r = identity_tags_make(m, u->name, i ? &facts : NULL, i ? libraries_known(i) : NULL, ret, ret_families);
 
         return r < 0 ? r : plugins_tags(m, i ? &i->plugins : NULL, ret, ret_families);
 }
@@ -344,12 +377,19 @@ void identity_file_ready(const FileFacts *facts, void *userdata) {
         Manager *m = userdata;
 
         for (Unit *u = m->units.first, *next; u; u = next) {
+                IdentityFacts known;
+
                 next = u->next;
-                if (!u->identity || u->remnant || (!file_is(&u->identity->facts.process, &facts->key) && !file_is(&u->identity->facts.start, &facts->key)))
+                if (!u->identity || !u->identity->facts || u->remnant)
                         continue;
-                file_take_hash(m, &u->identity->facts.process);
-                file_take_hash(m, &u->identity->facts.start);
-                libraries_look(u->identity);
+                known = facts_read(u->identity);
+                if (!file_is(&known.process, &facts->key) && !file_is(&known.start, &facts->key))
+                        continue;
+                file_take_hash(m, &known.process);
+                file_take_hash(m, &known.start);
+                if (facts_write(u->identity, &known) < 0)
+                        log_error("Out of memory for the identity of %s", u->name);
+                libraries_look(u->identity, &known);
                 enforce_identity_changed(m, u);
         }
 }
@@ -360,10 +400,12 @@ static bool file_waits(const Manager *m, const IdentityFile *f) {
 
 bool identity_is_settled(const Manager *m, const Unit *u) {
         const Identity *i = u->identity;
+        IdentityFacts facts;
 
         if (!i || !identity_can_ask(&u->info))
                 return true;
-        return i->answered && !file_waits(m, &i->facts.process) && !file_waits(m, &i->facts.start) && (!i->libraries || libraries_is_ended(i->libraries)) && !plugins_wait(m, &i->plugins);
+        facts = facts_read(i);
+        return i->answered && !file_waits(m, &facts.process) && !file_waits(m, &facts.start) && (!i->libraries || libraries_is_ended(i->libraries)) && !plugins_wait(m, &i->plugins);
 }
 
 int identity_faults(const Unit *u, plugin_fault_t done, void *userdata) {
@@ -371,14 +413,14 @@ int identity_faults(const Unit *u, plugin_fault_t done, void *userdata) {
 }
 
 const char *identity_origin(const Unit *u, const Tag *t) {
-        const IdentityFacts *f = u->identity ? &u->identity->facts : NULL;
+        const IdentityFacts f = facts_read(u->identity);
 
         switch (tag_family(t->key)) {
         case TAG_FAMILY_EXE:
         case TAG_FAMILY_EXE_SHA256:
         case TAG_FAMILY_EXE_VERITY:
         case TAG_FAMILY_LIB:
-                return f && f->process.known ? "main process" : "ExecStart=";
+                return f.process.known ? "main process" : "ExecStart=";
         case TAG_FAMILY_USER:
         case TAG_FAMILY_UID:
         case TAG_FAMILY_GROUP:
@@ -386,7 +428,7 @@ const char *identity_origin(const Unit *u, const Tag *t) {
         case TAG_FAMILY_GROUPS:
         case TAG_FAMILY_SELINUX:
         case TAG_FAMILY_APPARMOR:
-                return !f || !f->has_credentials ? "name of the slice" : f->credentials.flags & HELPER_FROM_PROCESS ? "main process" : "unit settings";
+                return !f.has_credentials ? "name of the slice" : f.credentials.flags & HELPER_FROM_PROCESS ? "main process" : "unit settings";
         case TAG_FAMILY_UNIT:
                 return "service manager";
         case TAG_FAMILY_HOST:

@@ -35,16 +35,16 @@ Identity *identity_free(Identity *i);
 
 /* facts: NULL and a negative result, or 0. Called once, later, unless this fails. The files' contents are being found out from then on. */
 typedef void (*identity_answer_t)(Manager *m, int result, const IdentityFacts *facts, void *userdata);
-_must_use_ int identity_ask(Manager *m, const HelperUnit *info, identity_answer_t answer, void *userdata);
-bool identity_can_ask(const HelperUnit *info); /* a slice executes nothing */
+_must_use_ int identity_ask(Manager *m, const UnitInfo *info, identity_answer_t answer, void *userdata);
+bool identity_can_ask(const UnitInfo *info); /* a slice executes nothing */
 
-const char *identity_unit_to_ask(const HelperUnit *info); /* of a socket unit: the service */
+const char *identity_unit_to_ask(const UnitInfo *info); /* of a socket unit: the service */
 UnitPlugins *identity_plugins(Unit *u);                   /* u->identity is not NULL */
 
 /* facts NULL: nothing is known. Keeps what is still true of the same process and file, and looks at the process from now on. */
 _must_use_ int identity_set(Manager *m, Unit *u, const IdentityFacts *facts);
 /* Its tags of today. -E2BIG, -ENOMEM. */
-_must_use_ int identity_tags(Manager *m, const HelperUnit *info, const Identity *i, TagSet *ret, uint16_t *ret_families);
+_must_use_ int identity_tags(Manager *m, const Unit *u, TagSet *ret, uint16_t *ret_families);
 void identity_event(Manager *m, Unit *u); /* the unit or its main process changed: look at once, and then more often for a while */
 void identity_file_ready(const FileFacts *facts, void *userdata); /* a file_ready_t; userdata: the Manager */
 

@@ -159,7 +159,7 @@ static int load_identify(Load *l, const IdentityFacts *facts) {
         int r;
 
         l->result.identity = facts;
-        r = identity_tags_make(l->manager, &l->info, facts, NULL, &tags, &families);
+        r = identity_tags_make(l->manager, l->info.unit, facts, NULL, &tags, &families);
         if (r >= 0)
                 r = unit_policy_identify(l->result.policy, &tags, families);
         tag_set_done(&tags);
@@ -180,11 +180,12 @@ static void on_identity(Manager *m, int result, const IdentityFacts *facts, void
 }
 
 static void load_finish_labelled(Load *l) {
+        const UnitInfo info = unit_info_of(&l->info);
         int r = load_make_policy(l);
 
         if (r >= 0 && l->result.policy) {
-                r = identity_can_ask(&l->info) ? identity_ask(l->manager, &l->info, on_identity, l) : load_identify(l, NULL);
-                if (r >= 0 && identity_can_ask(&l->info))
+                r = identity_can_ask(&info) ? identity_ask(l->manager, &info, on_identity, l) : load_identify(l, NULL);
+                if (r >= 0 && identity_can_ask(&info))
                         return;
         }
         load_finish(l, MIN(r, 0));

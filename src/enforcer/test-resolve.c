@@ -100,6 +100,7 @@ static void make_token(World *w, const char *text, DatapathResolve *q) {
         assert_int_equal(unit_token_make(&u, w->peer_keys, &(KeyTimes) { .token_usec = TOKEN_LIFE_DEFAULT_SEC * USEC_PER_SEC }, &now, &fault), 0);
         memcpy(q->token, u.token, u.token_len);
         q->token_len = u.token_len;
+        free(u.token);
         unit_policy_unref(u.policy);
 }
 

@@ -103,7 +103,7 @@ int unit_token_make(Unit *u, const Keys *keys, const KeyTimes *times, const Peer
                 .valid_from_sec = time->now_sec,
                 .valid_until_sec = time->now_sec + (int64_t) (times->token_usec / USEC_PER_SEC),
         };
-        uint8_t buf[TOKEN_SIZE_MAX];
+        uint8_t buf[TOKEN_SIZE_MAX], *token;
         int n, r;
 
         memcpy(t.node, keys->own.node, sizeof(t.node));
@@ -124,6 +124,11 @@ int unit_token_make(Unit *u, const Keys *keys, const KeyTimes *times, const Peer
         r = prove(keys, buf, (size_t) n, buf + n);
         if (r < 0)
                 return r;
+        token = malloc((size_t) n + proof_size(keys));
+        if (!token)
+                return -ENOMEM;
+        free(u->token);
+        u->token = token;
         u->token_len = (uint16_t) ((size_t) n + proof_size(keys));
         memcpy(u->token, buf, u->token_len);
         own_key_name(&keys->own, u->token_own);

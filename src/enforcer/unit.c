@@ -20,7 +20,10 @@ static int unit_compare(const void *a, const void *b) {
 }
 
 static void unit_destroy(Unit *u) {
+        free((char *) u->name);
+        free(u->strings);
         free(u->path);
+        free(u->token);
         free(u->reason_text);
         identity_free(u->identity);
         unit_policy_unref(u->policy);
@@ -37,9 +40,36 @@ Unit *units_find(const Units *units, const char *name) {
         return slot ? *slot : NULL;
 }
 
-static int unit_take_index(Units *units, Unit *u) {
-        if (u->info.index && index_reserve(&units->pool, u->info.index) >= 0) {
-                u->index = u->info.index;
+UnitInfo unit_info_of(const HelperUnit *info) {
+        UnitInfo i = { .unit = info->unit, .triggers = info->triggers, .cgroup = info->cgroup, .cgroup_id = info->cgroup_id, .active = info->active, .flags = info->flags };
+
+        memcpy(i.invocation_id, info->invocation_id, sizeof(i.invocation_id));
+        return i;
+}
+
+int unit_take_info(Unit *u, const HelperUnit *info) {
+        size_t n_triggers = strlen(info->triggers) + 1, n_cgroup = strlen(info->cgroup) + 1;
+
+        if (!u->strings || !streq(u->info.triggers, info->triggers) || !streq(u->info.cgroup, info->cgroup)) {
+                char *strings = malloc(n_triggers + n_cgroup);
+
+                if (!strings)
+                        return -ENOMEM;
+                memcpy(strings, info->triggers, n_triggers);
+                memcpy(strings + n_triggers, info->cgroup, n_cgroup);
+                free(u->strings);
+                u->strings = strings;
+        }
+        u->info = unit_info_of(info);
+        u->info.unit = u->name;
+        u->info.triggers = u->strings;
+        u->info.cgroup = u->strings + n_triggers;
+        return 0;
+}
+
+static int unit_take_index(Units *units, Unit *u, uint32_t index) {
+        if (index && index_reserve(&units->pool, index) >= 0) {
+                u->index = index;
                 return 0;
         }
         return index_take(&units->pool, &u->index);
@@ -47,17 +77,19 @@ static int unit_take_index(Units *units, Unit *u) {
 
 int unit_new(Units *units, const HelperUnit *info, Unit **ret) {
         Unit *u = calloc(1, sizeof(*u)), **slot;
-        int r;
+        int r = -ENOMEM;
 
         if (!u)
-                return -ENOMEM;
-        u->info = *info;
-        u->name = u->info.unit;
+                return r;
+        u->name = strdup(info->unit);
         u->reason = REASON_CLOSED;
         u->listing = units->listing;
-        r = sd_bus_path_encode("/org/trireme/unit", info->unit, &u->path);
+        if (u->name)
+                r = unit_take_info(u, info);
         if (r >= 0)
-                r = unit_take_index(units, u);
+                r = sd_bus_path_encode("/org/trireme/unit", info->unit, &u->path);
+        if (r >= 0)
+                r = unit_take_index(units, u, info->index);
         if (r < 0) {
                 unit_destroy(u);
                 return r;

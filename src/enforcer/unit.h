@@ -29,10 +29,20 @@ typedef enum CutWhat {
 typedef enum UnitState { UNIT_DENIED, UNIT_ENFORCING, UNIT_OBSERVING, _UNIT_STATE_MAX } UnitState;
 const char *unit_state_to_string(UnitState state);
 
+/* What was last seen of a unit: of a HelperUnit, which has room for the longest names, what is needed. */
+typedef struct UnitInfo {
+        const char *unit, *triggers, *cgroup; /* borrowed */
+        uint64_t cgroup_id;
+        uint8_t invocation_id[16];
+        HelperActive active;
+        uint32_t flags;
+} UnitInfo;
+
 typedef struct Unit {
-        const char *name;              /* first: the search tree looks here */
+        const char *name;              /* owned. First: the search tree looks here */
         struct Unit *next, *previous;  /* list of all */
-        HelperUnit info;               /* as last seen */
+        UnitInfo info;                 /* as last seen; its strings are name and these two, in one: */
+        char *strings;
         char *path;                    /* object path */
         uint32_t index;
         bool remnant;
@@ -62,7 +72,7 @@ typedef struct Unit {
         uint16_t token_len;            /* 0: no token */
         uint8_t token_own[32];         /* own_key_name() of what is in it */
         usec_t token_expires_usec;
-        uint8_t token[TOKEN_SIZE_MAX];
+        uint8_t *token;
         uint64_t n_suppressed;         /* journal entries left out */
         usec_t journal_from_usec;
         unsigned journal_burst;
@@ -92,6 +102,8 @@ void units_done(Units *units);
 /* index: one to take over (HelperUnit.index), 0 for any. -ENOSPC, -EBUSY, -ENOMEM, -EEXIST (the name has a current Unit). */
 _must_use_ int unit_new(Units *units, const HelperUnit *info, Unit **ret);
 Unit *unit_free(Units *units, Unit *u);
+UnitInfo unit_info_of(const HelperUnit *info);                   /* borrows from it */
+_must_use_ int unit_take_info(Unit *u, const HelperUnit *info);  /* of the same name. -ENOMEM: as before */
 void unit_make_remnant(Units *units, Unit *u);
 _must_use_ int unit_revive(Units *units, Unit *u);              /* a remnant is the current one again. -EEXIST, -ENOMEM */
 
