@@ -199,8 +199,8 @@ void enforce_event(Manager *m, const HelperUnit *info) {
                 enforce_evaluate(m, info, false);
                 return;
         }
-        if (info->cgroup_id)
-                u->info = *info;
+        if (info->cgroup_id && unit_take_info(u, info) < 0)
+                log_error("Out of memory for what is new of %s", u->name);
         identity_event(m, u);
 }
 
@@ -249,7 +249,7 @@ void enforce_listed(Manager *m) {
                 if (!u->remnant && u->listing != m->units.listing && !u->attach_waits)
                         end_unit(m, u, "gone");
         }
-        m->listed = true;
+        m->listed = m->trim = true;
         if (m->strays.n > 0)
                 arm_timer(m);
         manager_check_settled(m, false);

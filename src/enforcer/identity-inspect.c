@@ -6,8 +6,11 @@
 #include <stdbool.h>
 
 #include "enforcer/link.h"
+#include "util/clock.h"
 #include "util/fd.h"
 #include "util/log.h"
+
+#define IDLE_USEC (30 * USEC_PER_SEC) /* a process that nobody needs is 3 MiB */
 
 typedef struct Question {
         struct Question *next;
@@ -22,11 +25,35 @@ typedef struct Question {
 } Question;
 
 struct Inspector {
-        Link *link;
+        sd_event *event;          /* borrowed */
+        Link *link;               /* NULL: there was nothing to ask for a while */
+        sd_event_source *idle;
         Question *questions;
         unsigned n_questions;
+        bool given;               /* the link's socket is from the caller: there is no other */
         bool ending;
 };
+
+static int on_idle(sd_event_source *s, uint64_t usec, void *userdata) {
+        Inspector *i = userdata;
+
+        if (i->n_questions == 0)
+                i->link = link_free(i->link);
+        return 0;
+}
+
+static void idle_begin(Inspector *i) {
+        int r = 0;
+
+        if (!i->idle)
+                r = sd_event_add_time_relative(i->event, &i->idle, CLOCK_BOOTTIME, IDLE_USEC, USEC_PER_SEC, on_idle, i);
+        if (r >= 0)
+                r = sd_event_source_set_time_relative(i->idle, IDLE_USEC);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(i->idle, SD_EVENT_ONESHOT);
+        if (r < 0)
+                log_warning_errno(r, "trireme-inspect stays");
+}
 
 static void question_finish(Question *q, int result) {
         Inspector *i = q->inspector;
@@ -39,6 +66,8 @@ static void question_finish(Question *q, int result) {
         i->n_questions--;
         if (result >= 0 && !q->data)
                 result = -ENODATA;
+        if (i->n_questions == 0 && !i->ending && !i->given)
+                idle_begin(i);
         q->answer(result < 0 ? NULL : q->data, result, q->userdata);
         free(q->data);
         closep(&q->fd);
@@ -85,7 +114,7 @@ static int question_ask(Question *q) {
         int r;
 
         if (!link_is_connected(q->inspector->link))
-                return 0; /* later */
+                return 0; /* on_state() does it */
         r = link_request(q->inspector->link, &q->request, sizeof(q->request), q->fd, on_answer, q);
         if (r < 0)
                 return r;
@@ -112,17 +141,24 @@ static void on_state(Link *l, bool connected, void *userdata) {
         }
 }
 
-int inspector_new(sd_event *event, int fd, Inspector **ret) {
-        _cleanup_(inspector_freep) Inspector *i = calloc(1, sizeof(*i));
-        LinkConfig config = {
+static int inspector_connect(Inspector *i, int fd) {
+        const LinkConfig config = {
                 .name = "the inspection", .path = INSPECT_SOCKET_PATH, .message_max = sizeof(InspectProgramInfo), .reply_type = INSPECT_REPLY,
                 .on_message = on_message, .on_state = on_state, .userdata = i,
         };
+
+        return fd >= 0 ? link_new_fd(i->event, &config, fd, &i->link) : link_new(i->event, &config, &i->link);
+}
+
+int inspector_new(sd_event *event, int fd, Inspector **ret) {
+        _cleanup_(inspector_freep) Inspector *i = calloc(1, sizeof(*i));
         int r;
 
         if (!i)
                 return -ENOMEM;
-        r = fd >= 0 ? link_new_fd(event, &config, fd, &i->link) : link_new(event, &config, &i->link);
+        i->event = event;
+        i->given = fd >= 0;
+        r = fd >= 0 ? inspector_connect(i, fd) : 0;
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(i);
@@ -133,6 +169,7 @@ Inspector *inspector_free(Inspector *i) {
         if (!i)
                 return NULL;
         i->ending = true;
+        i->idle = sd_event_source_disable_unref(i->idle);
         i->link = link_free(i->link);
         while (i->questions)
                 question_finish(i->questions, -ECONNRESET);
@@ -148,6 +185,9 @@ int inspector_ask(Inspector *i, InspectType type, const char *name, int fd, insp
                 return -ENOBUFS;
         if (strlen(name) >= PROGRAM_NAME_MAX)
                 return -ENAMETOOLONG;
+        r = i->link ? 0 : inspector_connect(i, -1);
+        if (r < 0)
+                return r;
         q = calloc(1, sizeof(*q));
         if (!q)
                 return -ENOMEM;

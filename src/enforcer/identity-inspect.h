@@ -13,8 +13,9 @@
 
 typedef struct Inspector Inspector;
 
-_must_use_ int inspector_new(sd_event *event, int fd, Inspector **ret); /* fd: a connected socket, or -1 */
-Inspector *inspector_free(Inspector *i);                                /* answers what is pending with -ECONNRESET */
+/* fd: a connected socket, which is all it ever has; -1: it connects when there is a question, and lets go when there was none for a while. event is borrowed. */
+_must_use_ int inspector_new(sd_event *event, int fd, Inspector **ret);
+Inspector *inspector_free(Inspector *i); /* answers what is pending with -ECONNRESET */
 DEFINE_CLEANUP(Inspector *, inspector_free);
 
 /* Called once: with the data, or NULL and why there is none. */

@@ -154,6 +154,7 @@ static int on_units(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) 
                 if (k >= 0)
                         k = sd_bus_message_exit_container(m);
         }
+        q->pid1->listed = true;
         list_finish(q, k < 0 ? k : 0, units, n);
         return 0;
 }

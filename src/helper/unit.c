@@ -2,6 +2,7 @@
 #include "helper/unit.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdbool.h>
 #include <stdio.h>
 
@@ -77,6 +78,7 @@ static void query_unlink(UnitQuery *q) {
 static void queries_send(Pid1 *p);
 
 static void query_finish(UnitQuery *q) {
+        Pid1 *p = q->pid1;
         HelperUnit *u = &q->unit;
 
         query_unlink(q);
@@ -94,8 +96,12 @@ static void query_finish(UnitQuery *q) {
         if (q->error >= 0 && q->keep && q->n_loads == q->pid1->n_loads)
                 pid1_know(q->pid1, q->name, u, &q->paths);
         q->callback(q->error, u, &q->paths, q->userdata);
-        queries_send(q->pid1);
+        queries_send(p);
         query_free(q);
+        if (p->listed && !p->queries) {
+                malloc_trim(0);
+                p->listed = false;
+        }
 }
 
 void pid1_queries_fail(Pid1 *p, int error) {

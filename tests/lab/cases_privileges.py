@@ -47,8 +47,11 @@ def the_processes_are_as_little_exposed_as_promised(web, report):
 @case
 def each_process_runs_under_its_filter_and_with_its_capabilities_only(web):
     wanted = {"trireme": 0, "trireme-datapath": 1 << 12, "trireme-helper": 1 << 12 | 1 << 19 | 1 << 1, "trireme-inspect": 0, "trireme-verify": 0}
-    client = web.popen("exec python3 -c \"import socket, time; s = socket.socket(1, 5); s.connect('/run/trireme/verify.sock'); time.sleep(60)\"")
-    holds("the worker for certificates runs, for this client", web.wait("grep -q '^Seccomp_filters:.*[2-9]' /proc/$(systemctl show -P MainPID trireme-verify)/status", 10))
+    sockets = ["/run/trireme/%s.sock" % worker for worker in ("verify", "inspect")]
+    client = web.popen("exec python3 -c \"import socket, time; s = [socket.socket(1, 5) for i in (0, 1)]; [a.connect(b) for a, b in zip(s, %s)]; time.sleep(60)\"" % sockets)
+    for worker in ("verify", "inspect"):
+        holds("trireme-%s runs, for this client or another" % worker,
+              web.wait("grep -q '^Seccomp_filters:.*[2-9]' /proc/$(systemctl show -P MainPID trireme-%s)/status" % worker, 10))
     for unit, capabilities in wanted.items():
         status = web.must("cat /proc/$(systemctl show -P MainPID %s.service)/status" % unit)
         fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)

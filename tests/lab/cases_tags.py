@@ -45,6 +45,17 @@ def sleeper(machine, path, padding=0):
     machine.must("cp /usr/bin/sleep {0} && chmod 755 {0} && head -c {1} /dev/zero >>{0}; date +%N >>{0}".format(shlex.quote(path), padding))
 
 
+def hash_is_found(web, name):
+    """Of a program that nobody has asked about before."""
+    program, unit = "/usr/local/bin/" + name, name + ".service"
+    sleeper(web, program)
+    web.service(name, program + " 1000", "TriremeLabels=app=" + name)
+    wait_tags(web, unit, {"exe.sha256": [sha256(web, program)]})
+    same("its state", unit_row(web, unit)["state"], "enforcing")
+    web.remove(unit)
+    web.must("rm " + program)
+
+
 @case
 def nginx_has_the_tags_of_its_binary_and_of_its_user(web):
     found = wait_tags(web, "nginx.service", {"exe": ["/usr/sbin/nginx"], "exe.sha256": [sha256(web, "/usr/sbin/nginx")], "user": ["root"], "uid": ["0"],
@@ -258,13 +269,18 @@ def a_socket_unit_is_who_its_service_is(web):
 
 
 @case
+def a_worker_that_nobody_asks_ends_and_the_next_question_starts_it(web):
+    hash_is_found(web, "sooner")
+    holds("it is there", web.run("pgrep -x trireme-inspect").status == 0)
+    holds("and not any more", web.wait("! pgrep -x trireme-inspect", 60))
+    hash_is_found(web, "later")
+
+
+@case
 def a_worker_that_dies_costs_nothing_but_a_moment(web):
+    hash_is_found(web, "sooner")
     web.must("systemctl kill -s KILL trireme-inspect.service")
-    sleeper(web, "/usr/local/bin/later")
-    web.service("later", "/usr/local/bin/later 1000", "TriremeLabels=app=later")
-    wait_tags(web, "later.service", {"exe.sha256": [sha256(web, "/usr/local/bin/later")]})
-    same("its state", unit_row(web, "later.service")["state"], "enforcing")
-    web.remove("later.service")
+    hash_is_found(web, "later")
 
 
 @case
