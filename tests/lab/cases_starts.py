@@ -262,9 +262,14 @@ def the_end_of_a_unit_is_told_with_its_cause(web):
     web.remove("ender.service")
 
 
+# What systemd-oomd does to a control group: counts in its attributes, which PID 1 reads, and kills what is in it.
+OOMD_KILLS = ("python3 -c \"import os; g = '/sys/fs/cgroup/system.slice/%s.service'; os.setxattr(g, 'user.oomd_ooms', b'1'); os.setxattr(g, 'user.oomd_kill', b'1');"
+              " [os.kill(int(pid), 9) for pid in open(g + '/cgroup.procs')]\"")
+
+
 @case
 def the_end_of_what_systemd_forgets_at_once_has_its_cause(web):
-    """Scopes, whose last process is gone or was killed; a unit that stays when its processes have ended, and one that lives by any of them."""
+    """Scopes, whose last process is gone; a unit that stays when its processes have ended, one that lives by any of them; what ends in other ways, by systemd-oomd too."""
     ended = "journalctl -b --no-pager -u trireme | grep -c -F '%s'"
     web.must("triremectl run --label=app=web -- true")
     holds("a scope ends with its last process", web.wait("journalctl -b --no-pager -u trireme | grep -qE 'trireme-run-.*scope ended .success'", 10))
@@ -274,7 +279,8 @@ def the_end_of_what_systemd_forgets_at_once_has_its_cause(web):
             ("family", "ExitType=cgroup", "/bin/sh -c 'sleep 1000 & exit 0'", "pkill -f '^sleep 1000'", "success"),
             ("broken", "", "/bin/sleep 1000", "systemctl kill -s SEGV broken", "core-dump|signal"),
             ("slow", "RuntimeMaxSec=2", "/bin/sleep 1000", "true", "timeout"),
-            ("unwell", "", "/bin/sh -c 'sleep 3; exit 9'", "true", "exit-code")):
+            ("unwell", "", "/bin/sh -c 'sleep 3; exit 9'", "true", "exit-code"),
+            ("pressed", "", "/bin/sleep 1000", OOMD_KILLS % "pressed", "oom-kill")):
         web.service(name, command, "TriremeLabels=app=web", extra=extra)
         holds("%s is attached" % name, unit_row(web, name + ".service") is not None)
         web.must("sleep 0.5; test \"$(systemctl is-active %s)\" = active; %s" % (name, end))
