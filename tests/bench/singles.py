@@ -160,7 +160,8 @@ def remove_flows(bed):
 GROWTH = {"units": (add_units, remove_units), "rules": (add_rules, remove_rules), "flows": (add_flows, remove_flows)}
 
 
-def at_size(bed, what, number, milliseconds, starts):
+def at_size(bed, what, number, milliseconds, starts, is_last):
+    """What is the last is left: nobody waits for the removal of 10,000 units from machines that end anyhow."""
     add, remove = GROWTH[what]
     compared = [c for c in CONFIGURATIONS if c.name in COMPARED]
     failed = {}
@@ -175,13 +176,16 @@ def at_size(bed, what, number, milliseconds, starts):
             result["failed"] = failed
         return result
     finally:
-        remove(bed)
+        if not is_last:
+            remove(bed)
 
 
 def fresh_memory(bed):
-    """With few units, before anything was asked of them."""
+    """With few units, before anything was asked of them; workers that nobody asks any more are gone."""
     add_units(bed, FEW_UNITS)
     try:
+        if not bed.ours[0].wait("! pgrep -x trireme-inspect", 60):
+            raise Failure("trireme-inspect does not end")
         return memory(bed.ours[0])
     finally:
         remove_units(bed)
@@ -216,12 +220,14 @@ def run_singles(bed, arguments, results, skipped, deadline, save):
                                   ("first contact, certificates", first_contact_of_certificates, (starts // 5,))):
         results[name] = attempt(bed, skipped, name, function, *words)
         save()
-    for what, numbers in parse_sizes(arguments.scale, arguments.quick).items():
+    sizes = parse_sizes(arguments.scale, arguments.quick)
+    for what, numbers in sizes.items():
         results["scale"][what] = {}
         for number in numbers:
             name = "%d %s" % (number, what)
             if time.monotonic() > deadline:
                 skipped[name] = "no time left"
                 continue
-            results["scale"][what][str(number)] = attempt(bed, skipped, name, at_size, what, number, arguments.ms, starts)
+            results["scale"][what][str(number)] = attempt(bed, skipped, name, at_size, what, number, arguments.ms, starts if number <= 1000 else starts // 5,
+                                                          number == sizes[what][-1] and what == list(sizes)[-1])
             save()
