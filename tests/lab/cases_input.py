@@ -114,6 +114,7 @@ def a_key_file_that_others_may_read_is_refused(foreign):
 @case
 def random_TCP_data_in_a_SYN_reaches_no_application(web, plain):
     """Fast Open without a cookie is the way to put data into a SYN from an ordinary program."""
+    before = [(machine, machine.must("sysctl -n net.ipv4.tcp_fastopen").strip()) for machine in (web, plain)]
     web.must("sysctl -qw net.ipv4.tcp_fastopen=0x603")
     plain.must("sysctl -qw net.ipv4.tcp_fastopen=0x5")
     web.service("tfo", "/opt/lab/probe serve 7703 tfo", "TriremeLabels=app=web")
@@ -124,3 +125,5 @@ def random_TCP_data_in_a_SYN_reaches_no_application(web, plain):
     holds("no answer: " + out, "answer" not in out)
     web.must("systemctl is-active trireme-datapath trireme trireme-helper")
     web.remove("tfo.service")
+    for machine, value in before:
+        machine.must("sysctl -qw net.ipv4.tcp_fastopen=" + value)

@@ -310,7 +310,7 @@ def a_segment_made_by_hand_leaves_no_labelled_unit(web, plain):
 
 def settings_of_the_kernel(machine):
     rows = dict(line.split(" = ", 1) for line in machine.must("sysctl -a 2>/dev/null").splitlines() if " = " in line)
-    counting = ("count", "random", "_id", "uuid", "nr-", "state")  # what the kernel tells, not what it is told
+    counting = ("count", "random", "_id", "uuid", "nr-", "state", "fastopen_key")  # what the kernel tells, not what it is told
     return {name: value for name, value in rows.items() if name.startswith("net.") and not any(word in name.rsplit(".", 1)[1] for word in counting)}
 
 
