@@ -220,7 +220,8 @@ def a_node_that_is_denied_after_a_restart_loses_its_connections_and_no_other_doe
     for machine in (node, third):
         machine.must("rm -f /run/held")
         machine.service("hold", "/opt/lab/probe hold %s 7800 /run/held" % pki.v4, "TriremeLabels=app=web")
-        holds("the connection of %s comes about" % machine.name, machine.wait("grep -q alive /run/held"))
+        alive = machine.wait("grep -q alive /run/held", 20)
+        holds("the connection of %s comes about%s" % (machine.name, "" if alive else machine.run("cat /run/held; triremectl flows --denied; systemctl status hold").out), alive)
     print_of_third = authority.fingerprint(third.must("cat %s/trireme.cert" % STORE))
     for name, machine, other in ((hostname(node), node, third), (print_of_third, third, None)):
         pki.must("systemctl restart trireme.service", timeout=60)
