@@ -155,10 +155,11 @@ static void on_look(Manager *m, int result, const IdentityFacts *facts, void *us
         u->identity->asking = u->identity->again = false;
         if (result == -ECONNRESET) /* whoever is on the other end next tells of all units anew */
                 return;
-        if (result < 0)
+        if (result < 0 && result != -ENOENT)
                 log_warning_errno(result, "Cannot find out what %s executes", u->name);
-        /* No answer in time is no news: what was found out stands until the timer's next look, or a busy host would cut what it authorized. */
-        result = result == -ETIMEDOUT ? 0 : identity_set(m, u, facts);
+        /* No answer in time is no news: what was found out stands until the timer's next look, or a busy host would cut what it authorized. Nor is a unit that PID 1 does not
+         * know any more: how it ended is on its way, and what it has sent still drains. */
+        result = result == -ETIMEDOUT || result == -ENOENT ? 0 : identity_set(m, u, facts);
         if (result < 0)
                 log_error_errno(result, "Cannot keep the identity of %s", u->name);
         enforce_identity_changed(m, u);

@@ -431,8 +431,8 @@ static void queries_send(Pid1 *p) {
         query_finish(q); /* and goes on with the next */
 }
 
-/* PID 1 loads what it is asked about, tells everybody of all the units that depend on it, unloads it, and tells everybody again: tens of milliseconds of its time. So only
- * who needs what stands in files asks about a unit that is not loaded; an attach, for which it is loaded, goes ahead of all that was not sent yet. */
+/* PID 1 loads what it is asked about, tells everybody of all the units that depend on it, unloads it, and tells everybody again, for each property that is asked for: tens of
+ * milliseconds of its time. So only who needs what stands in files asks about a unit that is not loaded; an attach, for which it is loaded, goes ahead of all that was not sent yet. */
 static int query_start(Pid1 *p, const char *unit, UnitExec *exec, Part part, bool keep, UnitCallback callback, void *userdata) {
         bool ahead = keep && exec;
         UnitQuery **end = &p->queries;
@@ -443,7 +443,7 @@ static int query_start(Pid1 *p, const char *unit, UnitExec *exec, Part part, boo
         q = calloc(1, sizeof(*q));
         if (!q)
                 return -ENOMEM;
-        *q = (UnitQuery) { .pid1 = p, .callback = callback, .userdata = userdata, .loaded_only = part == WHOLE && !keep, .part = part, .keep = keep, .paths.exec = exec };
+        *q = (UnitQuery) { .pid1 = p, .callback = callback, .userdata = userdata, .loaded_only = part != FILES && !keep, .part = part, .keep = keep, .paths.exec = exec };
         (void) snprintf(q->name, sizeof(q->name), "%s", unit);
         memcpy(q->unit.unit, q->name, sizeof(q->unit.unit));
         while (*end && ((*end)->sent || !ahead))
