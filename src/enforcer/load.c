@@ -14,6 +14,7 @@
 
 #define SECTION "X-Trireme"
 #define SLICES_MAX 16u /* of one unit; HELPER_LEVEL_MAX is what the rules reach */
+#define LOADS_BETWEEN_TRIMS 64u
 
 typedef struct LoadFile {
         char *path, *data;
@@ -80,6 +81,7 @@ static void load_finish(Load *l, int error) {
         if (!l->dropped)
                 l->request.done(m, &l->info, &l->result, l->request.userdata);
         load_free(l);
+        m->trim |= ++m->n_loaded % LOADS_BETWEEN_TRIMS == 0;
         manager_check_settled(m, false);
 }
 

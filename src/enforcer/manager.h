@@ -102,6 +102,7 @@ typedef struct Manager {
         uint64_t n_loads;                /* that were ever begun */
         bool listing, list_again;        /* it is doing so, and is to once more: one list at a time, or the end of the first would be taken for that of the second */
         bool datapath_synced;            /* it was told of all units: what it does not know then is none */
+        unsigned n_loaded;             /* settings of units that were read */
         bool trim;                     /* much memory may have become free once nothing is being loaded */
         bool settled;                    /* ... and all were evaluated, or waiting for it took too long: the bus name is asked for, so that the first caller sees all */
 } Manager;

@@ -154,7 +154,6 @@ static int on_units(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) 
                 if (k >= 0)
                         k = sd_bus_message_exit_container(m);
         }
-        q->pid1->listed = true;
         list_finish(q, k < 0 ? k : 0, units, n);
         return 0;
 }
@@ -310,5 +309,6 @@ void pid1_free(Pid1 *p) {
         pid1_forget_all(p);
         sd_event_source_disable_unref(p->reconnect);
         sd_event_source_disable_unref(p->removed_timer);
+        sd_event_source_disable_unref(p->trim);
         free(p);
 }

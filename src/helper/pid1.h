@@ -40,7 +40,7 @@ struct Pid1 {
         sd_event_source *removed_timer;
         bool reloading;
         UnitListQuery *lists;
-        bool listed;                 /* and what all those units took of memory is to be given back when they are read */
+        sd_event_source *trim;       /* NULL: not yet */
         ScopeStart *scopes;
         struct ScopeResult *scope_results; /* of scopes, as last heard; owned */
 };

@@ -8,12 +8,14 @@
 
 #include "helper/cgroup.h"
 #include "helper/pid1.h"
+#include "util/clock.h"
 #include "util/log.h"
 
 #define PROPERTIES_MAX 24u
 /* Questions under way. PID 1 answers one call after the other, between all else that it does, and each has its time limit from when it is sent: what waits here does not
  * time out, and what was asked for an attach need not wait for what was asked for a list. */
 #define QUERIES_MAX 32u
+#define TRIM_USEC (2 * USEC_PER_SEC)
 
 typedef struct Property Property;
 
@@ -77,6 +79,26 @@ static void query_unlink(UnitQuery *q) {
 
 static void queries_send(Pid1 *p);
 
+static int on_trim(sd_event_source *s, uint64_t usec, void *userdata) {
+        malloc_trim(0);
+        return 0;
+}
+
+/* What PID 1 said while a hundred units started at once, or were listed, has taken megabytes, of which the C library gives nothing back by itself. */
+static void trim_later(Pid1 *p) {
+        int k = 0, enabled = SD_EVENT_OFF;
+
+        if (!p->trim)
+                k = sd_event_add_time_relative(p->event, &p->trim, CLOCK_BOOTTIME, TRIM_USEC, USEC_PER_SEC, on_trim, NULL);
+        else if (sd_event_source_get_enabled(p->trim, &enabled) >= 0 && enabled == SD_EVENT_OFF) {
+                k = sd_event_source_set_time_relative(p->trim, TRIM_USEC);
+                if (k >= 0)
+                        k = sd_event_source_set_enabled(p->trim, SD_EVENT_ONESHOT);
+        }
+        if (k < 0)
+                log_debug_errno(k, "Memory is not given back");
+}
+
 static void query_finish(UnitQuery *q) {
         Pid1 *p = q->pid1;
         HelperUnit *u = &q->unit;
@@ -98,10 +120,7 @@ static void query_finish(UnitQuery *q) {
         q->callback(q->error, u, &q->paths, q->userdata);
         queries_send(p);
         query_free(q);
-        if (p->listed && !p->queries) {
-                malloc_trim(0);
-                p->listed = false;
-        }
+        trim_later(p);
 }
 
 void pid1_queries_fail(Pid1 *p, int error) {
