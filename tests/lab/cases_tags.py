@@ -194,7 +194,7 @@ def users_and_groups_are_those_that_took_effect(web):
     web.service("as-user", "/bin/sleep 1000", "TriremeLabels=app=u", extra="User=lab-user\nSupplementaryGroups=lab-extra")
     wait_tags(web, "as-user.service", {"user": ["lab-user"], "uid": [web.must("id -u lab-user").strip()], "group": ["lab-user"],
                                        "groups": ["lab-extra", "lab-user"]})
-    web.service("dynamic", "/bin/sleep 1000", "TriremeLabels=app=u", extra="DynamicUser=yes")
+    web.service("dynamic", "/bin/sleep 1000", "TriremeLabels=app=u", extra="DynamicUser=yes\nType=exec")
     wait_tags(web, "dynamic.service", {"user": ["dynamic"], "group": ["dynamic"], "uid": [web.must("stat -c %u /proc/$(systemctl show -P MainPID dynamic)").strip()]})
     web.remove("as-user.service", "dynamic.service")
 
