@@ -77,9 +77,10 @@ def check(report, what, storm, moments, seconds=1):
     worst = late[times.index(max(times))]
     tried = sum(counts["tried"] for counts in strangers)
     failed = [begun for begun, took in allowed["slow"] if took is None]
-    report.notes.append("%d %s; unauthorized %d tried, %d succeeded; authorized %d of %d new ones, %d of %d held ones lost; recovery median %.2f s, max %.2f s (%d between %.2f s and that)"
+    report.notes.append("%d %s; unauthorized %d tried, %d succeeded; authorized %d of %d new ones, %d of %d held ones lost; recovery median %.2f s, max %.2f s (%d between %.2f s and that), %d beyond a second"
                         % (len(moments), what, tried, sum(counts.get("connected", 0) for counts in strangers), len(failed), allowed["counts"]["tried"],
-                           answers["held"]["broken"], HELD, statistics.median(times), max(times), len(worst), min(worst, default=0.0)))
+                           answers["held"]["broken"], HELD, statistics.median(times), max(times), len(worst), min(worst, default=0.0),
+                           sum(after > 1 for after in times)))
     for counts in strangers:
         same("unauthorized connections that came about: %s" % counts, counts.get("connected", 0) + counts.get("answered", 0), 0)
     same("sources that the server saw", list(seen), [storm.peer.v4])
