@@ -12,7 +12,7 @@ from suite import case
 
 LONG = "TRIREME_LAB_LONG" in os.environ
 RATE = 1000 if LONG else 200  # of those who may, and the same again of those who may not
-PORT, PORTS, HELD = 7700, 4, 20
+PORT, PORTS, HELD = 7700, 16, 20  # a thousand connections a second to fewer ports, and connect() looks for milliseconds for a local port that is not in TIME_WAIT
 PROCESSES = ("trireme.service", "trireme-helper.service", "trireme-datapath.service")
 VICTIMS = [(name,) for name in PROCESSES] + [PROCESSES]
 HERE = os.path.dirname(os.path.abspath(__file__))
