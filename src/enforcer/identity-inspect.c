@@ -43,14 +43,15 @@ static int on_idle(sd_event_source *s, uint64_t usec, void *userdata) {
 }
 
 static void idle_begin(Inspector *i) {
-        int r = 0;
+        int r;
 
         if (!i->idle)
                 r = sd_event_add_time_relative(i->event, &i->idle, CLOCK_BOOTTIME, IDLE_USEC, USEC_PER_SEC, on_idle, i);
-        if (r >= 0)
+        else {
                 r = sd_event_source_set_time_relative(i->idle, IDLE_USEC);
-        if (r >= 0)
-                r = sd_event_source_set_enabled(i->idle, SD_EVENT_ONESHOT);
+                if (r >= 0)
+                        r = sd_event_source_set_enabled(i->idle, SD_EVENT_ONESHOT);
+        }
         if (r < 0)
                 log_warning_errno(r, "trireme-inspect stays");
 }

@@ -322,12 +322,11 @@ static int facts_write(Identity *i, const IdentityFacts *facts) {
 
 static int identity_take(Manager *m, Unit *u, const IdentityFacts *facts) {
         const IdentityFacts old = facts_read(u->identity);
-        IdentityFacts fresh;
+        IdentityFacts fresh = *facts;
         int r;
 
-        memcpy(&fresh, facts, sizeof(fresh)); /* an assignment need not copy what is between the members */
         if (is_waiting_child(u, &fresh.process))
-                memset(&fresh.process, 0, sizeof(fresh.process));
+                fresh.process = (IdentityFile) {};
         file_inherit(&fresh.process, &old.process);
         file_inherit(&fresh.start, &old.start);
         file_take_hash(m, &fresh.process);
