@@ -114,7 +114,7 @@ def a_key_file_that_others_may_read_is_refused(foreign):
 @case
 def random_TCP_data_in_a_SYN_reaches_no_application(web, plain):
     """Fast Open without a cookie is the way to put data into a SYN from an ordinary program."""
-    before = [(machine, machine.must("sysctl -n net.ipv4.tcp_fastopen").strip()) for machine in (web, plain)]
+    before = [(machine, machine.must("sysctl net.ipv4.tcp_fastopen net.ipv4.tcp_fastopen_key")) for machine in (web, plain)]
     web.must("sysctl -qw net.ipv4.tcp_fastopen=0x603")
     plain.must("sysctl -qw net.ipv4.tcp_fastopen=0x5")
     web.service("tfo", "/opt/lab/probe serve 7703 tfo", "TriremeLabels=app=web")
@@ -125,5 +125,6 @@ def random_TCP_data_in_a_SYN_reaches_no_application(web, plain):
     holds("no answer: " + out, "answer" not in out)
     web.must("systemctl is-active trireme-datapath trireme trireme-helper")
     web.remove("tfo.service")
-    for machine, value in before:
-        machine.must("sysctl -qw net.ipv4.tcp_fastopen=" + value)
+    for machine, settings in before:
+        machine.write("/run/fastopen.conf", settings)
+        machine.must("sysctl -qp /run/fastopen.conf")
