@@ -100,10 +100,10 @@ int manager_disarm(Manager *m, usec_t usec) {
         TableOptions options = m->table->options;
         int k;
 
-        if (usec == 0 || usec >= USEC_INFINITY - now - USEC_PER_SEC)
+        if (usec == 0 || usec >= USEC_INFINITY - now)
                 options.disarmed_until_usec = usec == 0 ? 0 : USEC_INFINITY;
         else
-                options.disarmed_until_usec = (now + usec + USEC_PER_SEC - 1) / USEC_PER_SEC * USEC_PER_SEC;
+                options.disarmed_until_usec = now + usec;
         k = disarm_arm_timer(m, options.disarmed_until_usec);
         if (k >= 0)
                 k = table_set_options(m->table, &options);

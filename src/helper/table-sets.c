@@ -208,7 +208,7 @@ int table_box_read(Box *box, const void *key, const void *key_end, size_t len, u
  *
  * In the table, so that who starts anew makes the rules by them before anybody has told him. No rule looks there. */
 
-enum { OPTION_LAYOUT, OPTION_MARK_MASK, OPTION_DENY_DROP, OPTION_FAILURE_OPEN, OPTION_DISARMED_UNTIL /* seconds, UINT32_MAX: no end */ };
+enum { OPTION_LAYOUT, OPTION_MARK_MASK, OPTION_DENY_DROP, OPTION_FAILURE_OPEN, OPTION_DISARMED_UNTIL /* seconds, rounded down: who starts anew arms early, not late; UINT32_MAX: no end */ };
 
 void table_option_elements(NftBatch *b, uint16_t type, const TableOptions *options) {
         const uint32_t until = (uint32_t) MIN(options->disarmed_until_usec / USEC_PER_SEC, (usec_t) UINT32_MAX);

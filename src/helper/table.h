@@ -39,7 +39,7 @@ typedef struct TableOptions {
         bool deny_drop;     /* refused peers on other hosts get silence instead of a reset */
         bool failure_open;  /* FailureMode=open; no rule's business, kept with the others */
         bool abandoned;     /* ... and there is no enforcer: everything passes */
-        usec_t disarmed_until_usec; /* CLOCK_BOOTTIME, whole seconds; 0: armed; USEC_INFINITY. Everything passes until somebody sets it to 0 */
+        usec_t disarmed_until_usec; /* CLOCK_BOOTTIME; 0: armed; USEC_INFINITY. Everything passes until somebody sets it to 0 */
 } TableOptions;
 
 typedef struct Table {
