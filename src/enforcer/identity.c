@@ -20,7 +20,7 @@
 struct Identity {
         Manager *manager;
         Unit *unit;
-        sd_event_source *timer;
+        sd_event_source *timer;       /* NULL: never looked. Of a slice, none is needed */
         usec_t delay_usec;
         bool asking, again;
         bool answered;                /* once at least */
@@ -131,18 +131,23 @@ int identity_ask(Manager *m, const UnitInfo *info, identity_answer_t answer, voi
 
 static void look(Identity *i);
 
-static void look_later(Identity *i) {
-        if (sd_event_source_set_time_relative(i->timer, i->delay_usec) < 0 || sd_event_source_set_enabled(i->timer, SD_EVENT_ONESHOT) < 0)
-                log_error("Cannot arm the timer that looks at the main process of %s", i->unit->name);
-        i->delay_usec = MIN(i->delay_usec * 2, LOOK_LAST_USEC);
-}
-
 static int on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
         Identity *i = userdata;
 
         if (!i->unit->remnant)
                 look(i);
         return 0;
+}
+
+static void look_later(Identity *i) {
+        int r = i->timer ? sd_event_source_set_time_relative(i->timer, i->delay_usec)
+                         : sd_event_add_time_relative(i->manager->event, &i->timer, CLOCK_BOOTTIME, i->delay_usec, 0, on_timer, i);
+
+        if (r >= 0)
+                r = sd_event_source_set_enabled(i->timer, SD_EVENT_ONESHOT);
+        if (r < 0)
+                log_error_errno(r, "Cannot arm the timer that looks at the main process of %s", i->unit->name);
+        i->delay_usec = MIN(i->delay_usec * 2, LOOK_LAST_USEC);
 }
 
 static void on_look(Manager *m, int result, const IdentityFacts *facts, void *userdata) {
@@ -268,18 +273,10 @@ static const Libraries *libraries_known(const Identity *i) {
 
 static int identity_new(Manager *m, Unit *u, Identity **ret) {
         Identity *i = calloc(1, sizeof(*i));
-        int r;
 
         if (!i)
                 return -ENOMEM;
         *i = (Identity) { .manager = m, .unit = u, .delay_usec = LOOK_FIRST_USEC };
-        r = sd_event_add_time_relative(m->event, &i->timer, CLOCK_BOOTTIME, LOOK_FIRST_USEC, 0, on_timer, i);
-        if (r >= 0)
-                r = sd_event_source_set_enabled(i->timer, SD_EVENT_OFF);
-        if (r < 0) {
-                identity_free(i);
-                return r;
-        }
         *ret = i;
         return 0;
 }

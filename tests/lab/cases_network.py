@@ -226,8 +226,8 @@ def the_kernels_own_bad_weather_costs_time_only(web, peer, router):
 @case
 def a_server_that_is_behind_with_its_work_loses_nobody(web, peer, router):
     with Way(router, web, peer) as way:
-        # Behind a cookie TCP hears only of clients that speak first; and of more than four that wait it forgets some.
-        for cookies, count, words in (("1", 5, ["--silent=1"]), ("2", 8, []))[:2 if LONG else 1]:
+        # Behind a cookie TCP hears only of clients that speak first: with tcp_syncookies=1 it loses silent ones whose SYNs come while another is half open.
+        for cookies, count, words in (("0", 5, ["--silent=1"]), ("2", 8, []))[:2 if LONG else 1]:
             web.must("echo %s >/proc/sys/net/ipv4/tcp_syncookies" % cookies)
             with Door(web, "/opt/lab/probe slow %d 2 %d" % (PORT, count)):
                 same("syncookies=%s %s" % (cookies, words), many(peer, way.v4, count, "tcp", "--wait=50", *words), ["connected"] * count)
