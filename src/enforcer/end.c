@@ -244,11 +244,10 @@ void enforce_gone(Manager *m, const HelperUnit *info) {
 }
 
 void enforce_listed(Manager *m) {
-        for (Unit *u = m->units.first, *next; u; u = next) {
-                next = u->next;
+        /* What PID 1 has not any more ended meanwhile; how, the helper may have heard. */
+        for (Unit *u = m->units.first; u; u = u->next)
                 if (!u->remnant && u->listing != m->units.listing && !u->attach_waits)
-                        end_unit(m, u, "gone");
-        }
+                        enforce_check(m, u->name);
         m->listed = m->trim = true;
         if (m->strays.n > 0)
                 arm_timer(m);
