@@ -187,7 +187,7 @@ static void pid1_disconnect(Pid1 *p) {
         pid1_forget_all(p);
         p->reloading = false;
         pid1_queries_lose(p);
-        pid1_scopes_fail(p, -ECONNRESET);
+        pid1_scopes_lose(p);
         scope_results_free(p);
         while (p->lists)
                 list_finish(p->lists, -ECONNRESET, NULL, 0);
@@ -204,6 +204,7 @@ static int on_reconnect(sd_event_source *s, uint64_t usec, void *userdata) {
         }
         log_info("Connected to PID 1 again");
         pid1_queries_repeat(p);
+        pid1_scopes_repeat(p);
         p->callbacks.reloaded(p->callbacks.userdata);
         return 0;
 }
@@ -305,6 +306,7 @@ void pid1_free(Pid1 *p) {
                 return;
         pid1_disconnect(p);
         pid1_queries_fail(p, -ECONNRESET);
+        pid1_scopes_fail(p);
         watches_free(p);
         pid1_forget_all(p);
         sd_event_source_disable_unref(p->reconnect);

@@ -48,7 +48,9 @@ struct Pid1 {
 void pid1_queries_lose(Pid1 *p);   /* the connection ended */
 void pid1_queries_repeat(Pid1 *p); /* there is a new one */
 void pid1_queries_fail(Pid1 *p, int error);
-void pid1_scopes_fail(Pid1 *p, int error);
+void pid1_scopes_lose(Pid1 *p);    /* fails those that were sent, the others wait for the next one */
+void pid1_scopes_repeat(Pid1 *p);
+void pid1_scopes_fail(Pid1 *p);
 /* What PID 1 said of a unit, for the next who asks for its files or its program, as long as it cannot have changed: of a slice until it is loaded anew, of a unit
  * that is being attached until it goes on. */
 bool unit_is_slice(const char *name);

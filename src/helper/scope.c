@@ -16,6 +16,7 @@ struct ScopeStart {
         int pidfd;             /* borrowed */
         uint32_t pid;
         bool by_pid;
+        bool unsent;           /* a scope: PID 1 was away, as when it executes itself anew. It is asked when it is back */
         bool queue_only;       /* a unit that there is: over as soon as PID 1 has queued its start */
         const PluginStart *plugin; /* a service instead, borrowed until the start was sent; NULL: a scope */
         ScopeCallback callback;
@@ -37,9 +38,36 @@ static void scope_finish(ScopeStart *s, int error) {
         free(s);
 }
 
-void pid1_scopes_fail(Pid1 *p, int error) {
+static ScopeStart *scope_find(const Pid1 *p, bool unsent) {
+        ScopeStart *s = p->scopes;
+
+        while (s && s->unsent != unsent)
+                s = s->next;
+        return s;
+}
+
+void pid1_scopes_lose(Pid1 *p) {
+        ScopeStart *s;
+
+        while ((s = scope_find(p, false)))
+                scope_finish(s, -ECONNRESET);
+}
+
+void pid1_scopes_fail(Pid1 *p) {
         while (p->scopes)
-                scope_finish(p->scopes, error);
+                scope_finish(p->scopes, -ECONNRESET);
+}
+
+void pid1_scopes_repeat(Pid1 *p) {
+        ScopeStart *s;
+        int k;
+
+        while ((s = scope_find(p, true))) {
+                s->unsent = false;
+                k = scope_send(s);
+                if (k < 0)
+                        scope_finish(s, k);
+        }
 }
 
 static int on_started(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
@@ -147,16 +175,15 @@ static int unit_start(Pid1 *p, const char *name, const ScopeStart *how) {
         ScopeStart *s;
         int k;
 
-        if (!p->bus)
-                return -ENOTCONN;
         s = calloc(1, sizeof(*s));
         if (!s)
                 return -ENOMEM;
         *s = *how;
         s->pid1 = p;
         (void) snprintf(s->name, sizeof(s->name), "%s", name);
-        k = scope_send(s);
-        if (k < 0) {
+        k = p->bus ? scope_send(s) : -ENOTCONN;
+        s->unsent = k == -ENOTCONN && !s->plugin && !s->queue_only;
+        if (k < 0 && !s->unsent) {
                 free(s);
                 return k;
         }

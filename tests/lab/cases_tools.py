@@ -141,6 +141,11 @@ def run_is_attached_before_the_first_instruction(web):
 
 
 @case
+def run_waits_for_a_PID_1_that_executes_itself_anew(web):
+    web.must("for i in 1 2 3 4 5; do systemctl daemon-reexec && triremectl run --label=app=web -- true || exit; done", timeout=60)
+
+
+@case
 def run_leaves_no_unit_and_no_element(web):
     group = web.must("triremectl run --label=app=web -- cat /proc/self/cgroup").splitlines()[-1]
     holds("the command ran in a unit of its own: " + group, group.endswith(".scope"))
