@@ -218,6 +218,8 @@ static void on_unit(Link *l, const LinkMessage *msg, int result, void *userdata)
                 u->asked_about = false;
         if (result == -ENOENT && u && !u->remnant && !u->attach_waits)
                 end_unit(m, u, u->gone_result[0] ? u->gone_result : "gone");
+        else if (result < 0 && result != -ENOENT && result != -ECONNRESET) /* or what has ended would be kept for ever */
+                manager_list_again(m);
 }
 
 /* "Removed" is also said of every unit in a daemon-reload, and an attach unit can be stopped by hand: ask what the unit does. */

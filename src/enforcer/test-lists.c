@@ -106,6 +106,30 @@ static void what_is_left_is_not_released_while_a_unit_may_turn_up_that_it_is_of(
         assert_null(world_asked(w, HELPER_RELEASE_UNIT, 0));
 }
 
+/* How it ended is the helper's to say, which may have heard it. */
+static void what_is_not_listed_is_asked_about_until_there_is_an_answer(void **state) {
+        World *w = *state;
+        HelperUnit active;
+
+        w->texts[0][0] = "a.service";
+        w->texts[0][1] = "[X-Trireme]\nTriremeLabels=app=web\n";
+        world_start(w, WORLD_PSK);
+        world_attach(w, "a.service", 77);
+        active = make_unit("a.service", 77, HELPER_ACTIVE, HELPER_UNIT_ATTACHED);
+        helper_event(w, HELPER_UNIT, &active);
+        world_settle(w);
+        world_forget(w);
+        w->results[HELPER_GET_UNIT] = -ETIMEDOUT;
+        helper_list_units(w->m);
+        world_settle(w);
+        assert_non_null(world_asked(w, HELPER_GET_UNIT, 0));
+        assert_non_null(units_find(&w->m->units, "a.service"));
+        w->results[HELPER_GET_UNIT] = 0; /* and there is no such unit */
+        world_wait(w, 1500);
+        assert_null(units_find(&w->m->units, "a.service"));
+        assert_non_null(world_asked(w, HELPER_RELEASE_UNIT, 0));
+}
+
 static void lists_of_plug_ins_that_overlap_run_none_twice(void **state) {
         World *w = *state;
         HelperUnit active;
@@ -136,6 +160,7 @@ int main(void) {
                 TEST(a_unit_that_is_unloaded_before_it_was_read_is_no_reason_to_list_all_again),
                 TEST(what_cannot_be_read_leaves_in_force_what_is_and_denies_who_is_not_known),
                 TEST(what_is_left_is_not_released_while_a_unit_may_turn_up_that_it_is_of),
+                TEST(what_is_not_listed_is_asked_about_until_there_is_an_answer),
                 TEST(lists_of_plug_ins_that_overlap_run_none_twice),
         };
 

@@ -105,7 +105,7 @@ static int helper_answer(World *w, const HelperMessage *q) {
         case HELPER_LIST_UNITS:
                 return send_listed(w, NULL, q->header.serial);
         case HELPER_GET_UNIT:
-                return send_listed(w, q->request.unit, q->header.serial);
+                return w->results[HELPER_GET_UNIT] < 0 ? w->results[HELPER_GET_UNIT] : send_listed(w, q->request.unit, q->header.serial);
         case HELPER_LIST_PLUGINS:
                 if (w->plugin)
                         send_plugin(w, q->header.serial);
