@@ -242,6 +242,7 @@ static int print_report(const Worker *workers, size_t n_workers, const LoadWindo
                (double) finished * 1e9 / (double) window->nsec, window->share);
         if (finished > 0)
                 printf(", \"cpu_us\": %.2f", window->busy_sec * 1e6 / (double) finished);
+        printf(", \"queued_here\": %llu", (unsigned long long) window->queued);
         printf(", \"very_first_us\": %.1f", (double) workers[0].first_nsec / 1e3);
         for (size_t i = 0; i < ELEMENTSOF(names); i++) {
                 r = print_percentiles(names[i], workers, n_workers, (SampleKind) i);

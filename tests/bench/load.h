@@ -37,6 +37,7 @@ typedef enum LoadPhase { PHASE_WARMUP, PHASE_MEASURE, PHASE_STOP } LoadPhase;
 /* What the machine as a whole did between two moments. */
 typedef struct LoadWindow {
         uint64_t nsec;
+        uint64_t queued;          /* packets that went to user space */
         double busy_sec;          /* of all processors, softirq included; steps of 10 ms */
         double share;             /* busy, of what there was */
 } LoadWindow;

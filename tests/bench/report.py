@@ -65,11 +65,12 @@ def single_rows(results):
     for name, times in (singles.get("denials") or {}).items():
         yield ["one host, connect to a %s: error after" % name if name == "closed port" else "one host, %s: error after" % name,
                "%.0f us, p99 %.0f us, n=%d" % (times["p50"], times["p99"], times["n"])]
-    for kind, key in (("a shared key", "first contact"), ("certificates", "first contact, certificates")):
+    for kind, key in (("without us", "first connection, plain"), ("of two nodes that know each other, from a new unit", "later contact"),
+                      ("of two nodes, a shared key", "first contact"), ("of two nodes, certificates", "first contact, certificates")):
         contact = singles.get(key)
         if not contact:
             continue
-        yield ["first connection of two nodes, %s, added" % kind, "%.0f us, worst %.0f us, n=%d" % (contact["p50"], contact["p99"], contact["n"])]
+        yield ["first connection %s, added" % kind, "%.0f us, worst %.0f us, n=%d" % (contact["p50"], contact["p99"], contact["n"])]
     for name, what in (("memory, fresh", "of all processes, ten units, before any load"), ("memory", "after the rounds")):
         memory = singles.get(name)
         if not memory:

@@ -10,13 +10,14 @@ from configurations import CONFIGURATIONS
 from host import Broken, say
 from machine import Failure
 from rounds import run_rounds
-from testbed import HOLD_PORT, LABELLED_PORT, load
+from testbed import HOLD_PORT, LABELLED_PORT, PORT, load
 
 PROCESSES = ["trireme.service", "trireme-helper.service", "trireme-datapath.service"]
 WORKERS = ["trireme-inspect.service", "trireme-verify.service", "trireme-credentials.service"]  # there when they are needed
 CLOSED_PORT = 9009
 COME_UP_SECONDS = 1      # what a restarted enforcer has yet to do when it is ready, the start of trireme-verify for one, is nothing that two nodes have to wait for
 FEW_UNITS = 10
+GROWTH_ROUNDS = 8
 SIZES = {"rules": [10, 10000, 100000], "flows": [1000, 100000], "units": [10, 1000, 10000]}
 QUICK_SIZES = {"units": [10], "rules": [10], "flows": [10]}
 COMPARED = ("plain", "ours", "local-plain", "local-ours")
@@ -50,20 +51,32 @@ def attach(bed, count):
     return {name: percentiles(values) for name, values in times.items()}
 
 
+def first_connection(machines, client, port):
+    """What the first connection of a client that has just started takes longer than its next ones, in microseconds."""
+    report = load(machines[0], client, ["connect", "--address=%s" % machines[1].v4, "--port=%d" % port, "--threads=1", "--in-flight=1", "--warmup-ms=0", "--ms=1000"])
+    if not report["finished"]:
+        raise Failure("no first connection within %.1f s" % report["seconds"])
+    return report["very_first_us"] - report["first_byte_us"]["p50"]
+
+
 def first_contact(bed, count):
-    """What the first connection of two nodes takes longer than the next ones, in microseconds."""
+    """Of two nodes that do not know each other, as both enforcers were restarted."""
     added = []
     for _ in range(count):
         for machine in bed.ours:
             machine.must("systemctl restart trireme.service", timeout=60)
         time.sleep(COME_UP_SECONDS)
-        report = load(bed.ours[0], "bench-client-labelled.service",
-                      ["connect", "--address=%s" % bed.ours[1].v4, "--port=%d" % LABELLED_PORT, "--threads=1", "--in-flight=1", "--warmup-ms=0",
-                       "--ms=2500"])
-        if not report["finished"]:
-            raise Failure("no first connection within %.1f s" % report["seconds"])
-        added.append(report["very_first_us"] - report["first_byte_us"]["p50"])
+        added.append(first_connection(bed.ours, "bench-client-labelled.service", LABELLED_PORT))
     return percentiles(added)
+
+
+def later_contact(bed, count):
+    """Of two nodes that know each other, from a unit that is new: its token has yet to be judged, and whether it may connect."""
+    return percentiles([first_connection(bed.ours, "bench-client-labelled.service", LABELLED_PORT) for _ in range(count)])
+
+
+def first_connection_without_us(bed, count):
+    return percentiles([first_connection(bed.plain, "bench-client.service", PORT) for _ in range(count)])
 
 
 def first_contact_of_certificates(bed, count):
@@ -169,7 +182,7 @@ def at_size(bed, what, number, milliseconds, starts, is_last):
         before = memory(bed.ours[0])
         result = add(bed, number)
         result["memory before"], result["memory"] = before, memory(bed.ours[0])
-        result["rounds"] = run_rounds(bed, compared, 4, milliseconds, time.monotonic() + 300, failed, bulk=False, forget=what != "flows")
+        result["rounds"] = run_rounds(bed, compared, GROWTH_ROUNDS, milliseconds, time.monotonic() + 300, failed, bulk=False, forget=what != "flows")
         if what == "units":
             result["attach"] = attach(bed, starts)
         if failed:
@@ -216,7 +229,8 @@ def run_singles(bed, arguments, results, skipped, deadline, save):
     results["scale"] = {}
     starts = 10 if arguments.quick else 100
     for name, function, words in (("memory", lambda _: memory(bed.ours[0]), ()), ("denials", denials, (arguments.ms,)), ("attach", attach, (starts,)),
-                                  ("first contact", first_contact, (starts // 5,)),
+                                  ("first connection, plain", first_connection_without_us, (starts // 5,)),
+                                  ("first contact", first_contact, (starts // 5,)), ("later contact", later_contact, (starts // 5,)),
                                   ("first contact, certificates", first_contact_of_certificates, (starts // 5,))):
         results[name] = attempt(bed, skipped, name, function, *words)
         save()

@@ -103,6 +103,7 @@ def ConnectTo_opens_exactly_what_it_names(peer, plain):
 def AcceptFrom_lets_in_exactly_whom_it_names(web, peer, plain):
     web.service("counter", "/bin/sh -c '/opt/lab/probe sink 5300 %s & exec /opt/lab/probe serve 7300 counter'" % SINK,
                 "TriremeLabels=app=counter\nTriremeAcceptFrom=%s/32 tcp/7300\nTriremeAcceptFrom=%s/32 udp/5300" % (plain.v4, plain.v4))
+    holds("it listens", web.wait("ss -Hltn sport = 7300 | grep -q ."))  # "started" may have been the other program's word
     connected("the named stranger", plain.probe("tcp", web.v4, 7300))
     denied("the same stranger by an address that is not named", plain.probe("tcp", web.v6, 7300))
     denied("another stranger", peer.probe("tcp", web.v4, 7300))
