@@ -182,7 +182,6 @@ static void on_sockets(Link *l, const LinkMessage *msg, int result, void *userda
 }
 
 void cut_start(Manager *m, const Unit *u, CutWhat what) {
-        HelperUnitRequest request = { .header.type = HELPER_LIST_SOCKETS, .cgroup_id = u->info.cgroup_id, .index = u->index };
         CutJob *job;
         int r;
 
@@ -194,8 +193,7 @@ void cut_start(Manager *m, const Unit *u, CutWhat what) {
                 return;
         }
         *job = (CutJob) { .index = u->index, .cgroup_id = u->info.cgroup_id, .what = what };
-        strcpy(request.unit, u->name);
-        r = link_request(m->helper, &request, sizeof(request), -1, on_sockets, job);
+        r = helper_list_sockets(m, u, on_sockets, job);
         if (r < 0) {
                 job_free(job);
                 log_error_errno(r, "Cannot ask the helper for the connections of %s", u->name);

@@ -53,7 +53,7 @@ static void release(Manager *m, Unit *u) {
 
         if (u->releasing)
                 return;
-        r = helper_release(m, u->name, u->info.cgroup_id, u->index, 0, on_released);
+        r = helper_release(m, u, on_released);
         u->releasing = r >= 0;
         if (r < 0 && r != -ENOTCONN)
                 log_error_errno(r, "Cannot ask the helper to release %s", u->name);
@@ -140,7 +140,7 @@ static void on_let_go(Link *l, const LinkMessage *msg, int result, void *userdat
 }
 
 void end_release_stranger(Manager *m, const char *unit, uint64_t cgroup_id) {
-        int r = helper_release(m, unit, cgroup_id, 0, HELPER_RELEASE_UNLABELLED, on_let_go);
+        int r = helper_let_go(m, unit, cgroup_id, on_let_go);
 
         if (r < 0 && r != -ENOTCONN)
                 log_error_errno(r, "Cannot ask the helper to release a unit that is not labelled");

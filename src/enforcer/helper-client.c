@@ -75,6 +75,14 @@ static HelperUnitRequest unit_request(const Unit *u) {
         return request;
 }
 
+int helper_list_sockets(Manager *m, const Unit *u, link_answer_t answer, void *userdata) {
+        HelperSocketList request = { .cgroup_id = u->info.cgroup_id };
+
+        if (!u->remnant)
+                (void) snprintf(request.cgroup, sizeof(request.cgroup), "%s", u->info.cgroup);
+        return helper_send(m, &request, sizeof(request), HELPER_LIST_SOCKETS, answer, userdata);
+}
+
 int helper_enforce(Manager *m, const Unit *u, link_answer_t answer) {
         HelperUnitRequest request = unit_request(u);
 
@@ -87,11 +95,19 @@ int helper_close(Manager *m, const Unit *u, link_answer_t answer) {
         return helper_send(m, &request, sizeof(request), HELPER_CLOSE_UNIT, answer, index_to_pointer(u->index));
 }
 
-int helper_release(Manager *m, const char *unit, uint64_t cgroup_id, uint32_t index, uint32_t flags, link_answer_t answer) {
-        HelperUnitRequest request = { .cgroup_id = cgroup_id, .index = index, .flags = flags };
+int helper_release(Manager *m, const Unit *u, link_answer_t answer) {
+        HelperRelease request = { .cgroup_id = u->info.cgroup_id, .index = u->index, .flags = u->info.flags & HELPER_UNIT_TREE ? HELPER_RELEASE_TREE : 0 };
+
+        strcpy(request.unit, u->name);
+        (void) snprintf(request.cgroup, sizeof(request.cgroup), "%s", u->info.cgroup);
+        return helper_send(m, &request, sizeof(request), HELPER_RELEASE_UNIT, answer, index_to_pointer(u->index));
+}
+
+int helper_let_go(Manager *m, const char *unit, uint64_t cgroup_id, link_answer_t answer) {
+        HelperRelease request = { .cgroup_id = cgroup_id, .flags = HELPER_RELEASE_UNLABELLED };
 
         (void) snprintf(request.unit, sizeof(request.unit), "%s", unit);
-        return helper_send(m, &request, sizeof(request), HELPER_RELEASE_UNIT, answer, index_to_pointer(index));
+        return helper_send(m, &request, sizeof(request), HELPER_RELEASE_UNIT, answer, NULL);
 }
 
 void helper_attach_done(Manager *m, const char *unit, int result, const char *reason) {

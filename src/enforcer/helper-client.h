@@ -13,7 +13,10 @@ _must_use_ int helper_client_start(Manager *m, int fd); /* fd: connected socket 
 /* userdata of an answer that concerns a unit is its index (units_find_index()), never a pointer: the unit may be gone by then. */
 _must_use_ int helper_enforce(Manager *m, const Unit *u, link_answer_t answer);
 _must_use_ int helper_close(Manager *m, const Unit *u, link_answer_t answer);
-_must_use_ int helper_release(Manager *m, const char *unit, uint64_t cgroup_id, uint32_t index, uint32_t flags, link_answer_t answer); /* flags: 0 or HELPER_RELEASE_UNLABELLED */
+_must_use_ int helper_release(Manager *m, const Unit *u, link_answer_t answer); /* once nothing of it is left */
+_must_use_ int helper_let_go(Manager *m, const char *unit, uint64_t cgroup_id, link_answer_t answer); /* it is not labelled; userdata is NULL */
+/* Each HELPER_SOCKET of the unit is an answer with a message. */
+_must_use_ int helper_list_sockets(Manager *m, const Unit *u, link_answer_t answer, void *userdata);
 void helper_attach_done(Manager *m, const char *unit, int result, const char *reason);
 void helper_local_accept(Manager *m, uint32_t client, uint32_t server, uint16_t port);
 void helper_local_forget(Manager *m, uint32_t index);

@@ -42,12 +42,10 @@ static void on_sockets(Link *l, const LinkMessage *msg, int result, void *userda
 }
 
 static int ask(Manager *m, const Unit *u, Sweep *s) {
-        HelperUnitRequest request = { .header.type = HELPER_LIST_SOCKETS, .cgroup_id = u->info.cgroup_id, .index = u->index };
         int r;
 
-        strcpy(request.unit, u->name);
         s->n_asked++;
-        r = link_request(m->helper, &request, sizeof(request), -1, on_sockets, s);
+        r = helper_list_sockets(m, u, on_sockets, s);
         if (r < 0)
                 s->n_asked--;
         return r;

@@ -85,7 +85,8 @@ static void on_released(Link *l, const LinkMessage *msg, int result, void *userd
 
 void strays_release(Manager *m) {
         for (size_t i = 0; i < m->strays.n; i++) {
-                HelperUnitRequest request = { .header.type = HELPER_RELEASE_UNIT, .cgroup_id = m->strays.items[i].cgroup_id };
+                /* nobody knows what it was */
+                HelperRelease request = { .header.type = HELPER_RELEASE_UNIT, .cgroup_id = m->strays.items[i].cgroup_id, .flags = HELPER_RELEASE_TREE };
                 int r = link_request(m->helper, &request, sizeof(request), -1, on_released, (void *) (uintptr_t) m->strays.items[i].number);
 
                 if (r < 0 && r != -ENOTCONN)

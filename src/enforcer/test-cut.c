@@ -160,6 +160,7 @@ static void a_change_of_rules_cuts_what_they_no_longer_allow(void **state) {
         add_socket(w, 6, CLIENT | number_of(w->m->numbers, "app=a") << CTMARK_INDEX_SHIFT, true, 0); /* same-label, as the client */
         change(w, "[X-Trireme]\nTriremeLabels=app=a\nTriremeAccept=app=web\nTriremeAccept=app=b\nTriremeAcceptFrom=192.0.2.9/32 tcp/80\n");
         assert_true(world_asked(w, HELPER_ENFORCE_UNIT, 0) < world_asked(w, HELPER_LIST_SOCKETS, 0));
+        assert_string_equal(world_asked(w, HELPER_LIST_SOCKETS, 0)->list.cgroup, "/system.slice/a.service"); /* and of all that is below */
         assert_false(is_cut(w, 1));
         assert_true(is_cut(w, 2));
         assert_true(is_cut(w, 3));

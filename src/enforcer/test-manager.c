@@ -118,8 +118,8 @@ static void a_unit_that_is_not_labelled_is_let_go(void **state) {
         w->texts[0][1] = "[Service]\nExecStart=/bin/true\n";
         world_start(w, WORLD_PSK);
         world_attach(w, "a.service", 77);
-        assert_int_equal(world_asked(w, HELPER_RELEASE_UNIT, 0)->unit.cgroup_id, 77);
-        assert_int_equal(world_asked(w, HELPER_RELEASE_UNIT, 0)->unit.flags, HELPER_RELEASE_UNLABELLED);
+        assert_int_equal(world_asked(w, HELPER_RELEASE_UNIT, 0)->release.cgroup_id, 77);
+        assert_int_equal(world_asked(w, HELPER_RELEASE_UNIT, 0)->release.flags, HELPER_RELEASE_UNLABELLED);
         assert_true(world_asked(w, HELPER_RELEASE_UNIT, 0) < world_asked(w, HELPER_ATTACH_DONE, 0));
         assert_null(world_asked(w, HELPER_ENFORCE_UNIT, 0));
         assert_null(units_find(&w->m->units, "a.service"));
@@ -275,8 +275,8 @@ static void what_units_left_while_there_was_no_enforcer_is_released_and_its_inde
         world_wait(w, 1500);
         release = world_asked(w, HELPER_RELEASE_UNIT, 1); /* the first was answered: a socket bears it */
         assert_non_null(release);
-        assert_int_equal(release->unit.cgroup_id, 66);
-        assert_int_equal(release->unit.flags, 0);
+        assert_int_equal(release->release.cgroup_id, 66);
+        assert_int_equal(release->release.flags, HELPER_RELEASE_TREE); /* as nobody knows whether there were groups below it */
         assert_null(world_asked(w, HELPER_RELEASE_UNIT, 2)); /* not the living unit's */
         assert_int_equal(w->m->strays.n, 0);
         assert_int_equal(index_reserve(&w->m->units.pool, 5), 0);
@@ -330,7 +330,7 @@ static void an_attach_whose_start_was_given_up_is_released(void **state) {
         w->starting = false; /* now that it is not loaded */
         world_wait(w, 2200);
         assert_null(units_find(&w->m->units, "a.service"));
-        assert_int_equal(world_asked(w, HELPER_RELEASE_UNIT, 0)->unit.cgroup_id, 77);
+        assert_int_equal(world_asked(w, HELPER_RELEASE_UNIT, 0)->release.cgroup_id, 77);
 }
 
 static void a_unit_that_was_taken_for_ended_is_enforced_when_it_is_active(void **state) {
@@ -378,7 +378,22 @@ static void a_unit_whose_start_was_given_up_is_let_go(void **state) {
         helper_event(w, HELPER_UNIT, &given_up);
         world_settle(w);
         assert_null(units_find(&w->m->units, "a.service"));
-        assert_string_equal(world_asked(w, HELPER_RELEASE_UNIT, 0)->unit.unit, "a.service");
+        assert_string_equal(world_asked(w, HELPER_RELEASE_UNIT, 0)->release.unit, "a.service");
+        assert_string_equal(world_asked(w, HELPER_RELEASE_UNIT, 0)->release.cgroup, "/system.slice/a.service");
+        assert_int_equal(world_asked(w, HELPER_RELEASE_UNIT, 0)->release.flags, 0);
+}
+
+static void of_a_unit_that_has_groups_below_its_own_more_is_looked_for(void **state) {
+        HelperUnit ended = make_unit("a.service", 77, HELPER_INACTIVE, HELPER_UNIT_ATTACHED | HELPER_UNIT_TREE);
+        World *w = *state;
+
+        w->texts[0][0] = "a.service";
+        w->texts[0][1] = "[X-Trireme]\nTriremeLabels=app=web\n";
+        w->listed[w->n_listed++] = make_unit("a.service", 77, HELPER_ACTIVE, HELPER_UNIT_ATTACHED | HELPER_UNIT_TREE);
+        world_start(w, WORLD_PSK);
+        helper_event(w, HELPER_UNIT, &ended);
+        world_settle(w);
+        assert_int_equal(world_asked(w, HELPER_RELEASE_UNIT, 0)->release.flags, HELPER_RELEASE_TREE);
 }
 
 /* A listener that PID 1 made outside of the unit's control group is nobody's to the table, as is what has a network of its own or lies too deep. */
@@ -463,7 +478,7 @@ static void changed_labels_make_a_new_token_and_everything_decided_is_forgotten(
         w->n_listed = 1;
         helper_send(w, &reloaded, sizeof(reloaded), 0, -1); /* no longer labelled */
         world_settle(w);
-        assert_int_equal(world_asked(w, HELPER_RELEASE_UNIT, 0)->unit.flags, HELPER_RELEASE_UNLABELLED);
+        assert_int_equal(world_asked(w, HELPER_RELEASE_UNIT, 0)->release.flags, HELPER_RELEASE_UNLABELLED);
         assert_null(units_find(&w->m->units, "a.service"));
 }
 
@@ -561,6 +576,7 @@ int main(void) {
                 TEST(what_units_left_while_there_was_no_enforcer_is_released_and_its_index_not_used),
                 TEST(the_datapath_is_told_that_it_knows_all_units_when_it_does),
                 TEST(a_unit_whose_start_was_given_up_is_let_go),
+                TEST(of_a_unit_that_has_groups_below_its_own_more_is_looked_for),
                 TEST(a_unit_that_the_table_cannot_see_is_denied_for_that_as_soon_as_it_shows),
                 TEST(an_attach_whose_start_was_given_up_is_released),
                 TEST(a_unit_that_was_taken_for_ended_is_enforced_when_it_is_active),

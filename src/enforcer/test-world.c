@@ -113,7 +113,7 @@ static int helper_answer(World *w, const HelperMessage *q) {
         case HELPER_LIST_SOCKETS:
                 for (size_t i = 0; i < w->n_sockets; i++) {
                         w->sockets[i].header.type = HELPER_SOCKET;
-                        if (w->sockets[i].cgroup_id == q->unit.cgroup_id)
+                        if (w->sockets[i].cgroup_id == q->list.cgroup_id)
                                 helper_send(w, &w->sockets[i], sizeof(w->sockets[i]), q->header.serial, -1);
                 }
                 return w->results[HELPER_LIST_SOCKETS];
@@ -291,6 +291,7 @@ HelperUnit make_unit(const char *name, uint64_t cgroup_id, HelperActive active, 
         HelperUnit u = { .slice = "system.slice", .cgroup_id = cgroup_id, .active = active, .flags = flags, .level = 2 };
 
         strcpy(u.unit, name);
+        (void) snprintf(u.cgroup, sizeof(u.cgroup), "%s/%s", cgroup_id ? "/system.slice" : "", cgroup_id ? name : "");
         return u;
 }
 

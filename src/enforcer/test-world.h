@@ -11,9 +11,11 @@ typedef union HelperMessage {
         HelperHeader header;
         HelperRequest request;
         HelperUnitRequest unit;
+        HelperRelease release;
         HelperAcl acl;
         HelperLocal local;
         HelperSocket socket;
+        HelperSocketList list;
         HelperRecord record;
         uint8_t bytes[8192];
 } HelperMessage;

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "helper/cgroup.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -163,6 +165,95 @@ int cgroup_make(int root_fd, const char *path, uint64_t *ret_id) {
                 *p = '/';
         }
         return cgroup_id(root_fd, path, ret_id);
+}
+
+static DIR *dir_close(DIR *d) {
+        if (d)
+                (void) closedir(d);
+        return NULL;
+}
+DEFINE_CLEANUP(DIR *, dir_close);
+
+static int walk_below(int at, const char *name, uint32_t depth, CgroupCallback callback, void *userdata) {
+        _cleanup_close_ int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        _cleanup_(dir_closep) DIR *d = NULL;
+        const struct dirent *e;
+        int result = 0;
+
+        if (fd < 0)
+                return errno == ENOENT ? 0 : -errno;
+        d = fdopendir(fd);
+        if (!d)
+                return -errno;
+        fd = -1; /* the stream's */
+        while ((e = readdir(d))) {
+                int k;
+
+                if (e->d_type != DT_DIR || streq(e->d_name, ".") || streq(e->d_name, ".."))
+                        continue;
+                k = depth > CGROUP_DEPTH_MAX ? -ELOOP : callback(e->d_ino, depth, dirfd(d), e->d_name, userdata);
+                if (k == 0)
+                        k = walk_below(dirfd(d), e->d_name, depth + 1, callback, userdata);
+                if (k < 0 && k != -ELOOP)
+                        return k;
+                result = k < 0 ? k : result;
+        }
+        return result;
+}
+
+int cgroup_walk(int root_fd, const char *path, CgroupCallback callback, void *userdata) {
+        if (path[0] && !path_is_relative_safe(path))
+                return -EINVAL;
+        return walk_below(root_fd, path[0] && path[1] ? path + 1 : ".", 1, callback, userdata);
+}
+
+/* A number in one of the kernel's files of "NAME NUMBER" lines. */
+static int read_number(int at, const char *group, const char *file, const char *name, uint64_t *ret) {
+        char path[HELPER_CGROUP_MAX + 32], text[512];
+        int n = snprintf(path, sizeof(path), "%s/%s", group, file);
+        _cleanup_close_ int fd = n < (int) sizeof(path) ? openat(at, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC) : -1;
+        ssize_t size = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+        const char *found;
+
+        if (size < 0)
+                return -errno;
+        text[size] = '\0';
+        found = strstr(text, name);
+        return found && sscanf(found + strlen(name), " %" SCNu64, ret) == 1 ? 0 : -EBADMSG;
+}
+
+int cgroup_count_dying(int root_fd, const char *path, uint64_t *ret) {
+        return path_is_relative_safe(path) ? read_number(root_fd, path + 1, "cgroup.stat", "nr_dying_descendants", ret) : -EINVAL;
+}
+
+typedef struct Populated {
+        uint64_t id, populated;
+        int result;
+} Populated;
+
+static int on_group(uint64_t id, uint32_t depth, int at, const char *name, void *userdata) {
+        Populated *p = userdata;
+
+        if (id != p->id)
+                return 0;
+        p->result = read_number(at, name, "cgroup.events", "populated", &p->populated);
+        return -EEXIST; /* ends the walk */
+}
+
+int cgroup_is_populated(int root_fd, uint64_t id, const char *cgroup) {
+        Populated p = { .id = id };
+        uint64_t present;
+        int k = cgroup[0] ? cgroup_id(root_fd, cgroup, &present) : 0;
+
+        if (cgroup[0] && k >= 0)
+                k = present == id ? on_group(id, 1, root_fd, cgroup + 1, &p) : 0;
+        else if (!cgroup[0])
+                k = cgroup_walk(root_fd, "", on_group, &p);
+        if (k == -EEXIST)
+                k = p.result;
+        if (k == -ENOENT || k == -ENODEV || k == -ELOOP) /* gone meanwhile; or what lies deeper than any unit was left out */
+                return 0;
+        return k < 0 ? k : p.populated != 0;
 }
 
 int cgroup_of_pid(pid_t pid, char ret[static HELPER_CGROUP_MAX]) {

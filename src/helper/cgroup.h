@@ -25,5 +25,14 @@ _must_use_ int cgroup_root_open(void);
 _must_use_ int cgroup_id(int root_fd, const char *path, uint64_t *ret);
 /* Makes each missing level. */
 _must_use_ int cgroup_make(int root_fd, const char *path, uint64_t *ret_id);
+/* Calls back for each control group below path ("": the root), one before those in it, with its depth below path from 1 on, and by its name in the directory at. The callback returns 0, 1 to leave out those
+ * in it, or a negative errno, which ends the walk and becomes its result. -ELOOP: done, but something CGROUP_DEPTH_MAX deep has more below it. What goes meanwhile may be left out. */
+#define CGROUP_DEPTH_MAX 32u
+typedef int (*CgroupCallback)(uint64_t id, uint32_t depth, int at, const char *name, void *userdata);
+_must_use_ int cgroup_walk(int root_fd, const char *path, CgroupCallback callback, void *userdata);
+/* Is there a process in the group or below it? Of one that is no more: 0. cgroup: where it is, should that be known, otherwise "", and then all are looked through. */
+_must_use_ int cgroup_is_populated(int root_fd, uint64_t id, const char *cgroup);
+/* How many groups below it are gone, but still used, by sockets for example (nr_dying_descendants of cgroup.stat). */
+_must_use_ int cgroup_count_dying(int root_fd, const char *path, uint64_t *ret);
 /* The cgroup2 path of a process; -ESRCH. */
 _must_use_ int cgroup_of_pid(pid_t pid, char ret[static HELPER_CGROUP_MAX]);

@@ -22,6 +22,7 @@ void manager_free(Manager *m) {
         sd_event_source_disable_unref(m->absence_timer);
         box_list_done(&m->networks);
         table_free(m->table);
+        socket_owners_done(&m->owners);
         closep(&m->cgroup_root_fd);
         free(m);
 }
@@ -225,12 +226,15 @@ int manager_new(sd_event *event, const ManagerOptions *options, Manager **ret) {
                 return -ENOMEM;
         m->options = *options;
         m->event = event;
+        m->owners.conntrack_fd = -1;
         m->cgroup_root_fd = cgroup_root_open();
         if (m->cgroup_root_fd < 0)
                 return log_error_errno(m->cgroup_root_fd, "No cgroup2 hierarchy");
         k = table_new(options->table_fd, &m->table);
         if (k < 0)
                 return k;
+        m->owners.table = m->table;
+        m->owners.cgroup_root_fd = m->cgroup_root_fd;
         with_self.userdata = m;
         k = pid1_new(event, m->cgroup_root_fd, &with_self, &m->pid1);
         if (k >= 0)

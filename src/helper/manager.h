@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include "helper/table.h"
+#include "helper/unit-sockets.h"
 #include "helper/unit.h"
 #include "ipc/helper-protocol.h"
 #include "util/clock.h"
@@ -28,6 +29,7 @@ typedef struct Manager {
         int cgroup_root_fd;
         Table *table;
         Pid1 *pid1;
+        SocketOwners owners;
         sd_event_source *helper_source, *attach_source;
         Connection *enforcer;               /* NULL: none is connected */
         uint64_t n_connections;             /* made so far: tells the present one from those before */

@@ -97,30 +97,39 @@ int request_get_unit(Manager *m, const HelperRequest *r) {
         return k;
 }
 
+int request_release(Manager *m, const char *unit, uint64_t cgroup_id) {
+        int k;
+
+        attached_forget(m->options.attached_dir, unit, cgroup_id);
+        k = table_remove_unit(m->table, cgroup_id);
+        if (k >= 0)
+                log_info("The enforcer has %s released, cgroup %llu", unit[0] ? unit : "a unit that ended before", (unsigned long long) cgroup_id);
+        return k;
+}
+
 /* Only PID 1 knows whether the start that was prepared is over, or was given up: it is asked from here, after that attach, so what it says cannot be about the life before. An
  * attach that has begun meanwhile has removed the file. */
 static void on_prepared_unit(int error, const HelperUnit *unit, const UnitPaths *paths, void *userdata) {
         Later *l = userdata;
         Manager *m = l->manager;
         bool over = error == -ENOENT || (error >= 0 && unit->active == HELPER_INACTIVE && !(unit->flags & HELPER_UNIT_JOB));
-        int k;
+        int k = over ? cgroup_is_populated(m->cgroup_root_fd, l->cgroup_id, l->cgroup) : 0; /* it may have started and ended meanwhile */
 
-        if (!over || !attached_is(m->options.attached_dir, l->unit, l->cgroup_id) || attach_waits(m, l->cgroup_id)) {
+        if (!over || k != 0 || !attached_is(m->options.attached_dir, l->unit, l->cgroup_id) || attach_waits(m, l->cgroup_id)) {
                 later_reply(l, error < 0 && error != -ENOENT ? error : -EBUSY);
                 return;
         }
-        attached_forget(m->options.attached_dir, l->unit, l->cgroup_id);
-        k = table_remove_unit(m->table, l->cgroup_id);
-        later_reply(l, k);
+        later_reply(l, request_release(m, l->unit, l->cgroup_id));
 }
 
-int request_release_prepared(Manager *m, const HelperUnitRequest *r, const char *unit) {
+int request_release_prepared(Manager *m, const HelperRelease *r, const char *unit) {
         Later *l = later_new(m, &r->header);
         int k = -ENOMEM;
 
         if (l) {
                 l->cgroup_id = r->cgroup_id;
                 memcpy(l->unit, unit, strlen(unit) + 1);
+                memcpy(l->cgroup, r->cgroup, sizeof(l->cgroup));
                 k = pid1_get_unit(m->pid1, unit, on_prepared_unit, l);
         }
         if (k < 0 && l)

@@ -13,5 +13,7 @@ _must_use_ int request_get_identity(Manager *m, const HelperRequest *r);
 _must_use_ int request_run_plugin(Manager *m, const HelperPlugin *r);
 _must_use_ int request_close_unit(Manager *m, const HelperUnitRequest *r);
 /* RELEASE_UNIT of the control group in which a start of unit was prepared: -EBUSY while PID 1 may yet make that start. */
-_must_use_ int request_release_prepared(Manager *m, const HelperUnitRequest *r, const char *unit);
+_must_use_ int request_release_prepared(Manager *m, const HelperRelease *r, const char *unit);
+/* At once. -ENOENT */
+_must_use_ int request_release(Manager *m, const char *unit, uint64_t cgroup_id);
 _must_use_ int request_start_scope(Manager *m, const HelperScope *r, int pidfd);

@@ -38,19 +38,22 @@ static int check_unit_request(const void *packet) {
         if (!unit_valid(r->unit, needs_unit) || !record_text_is_clean(r->reason, sizeof(r->reason)) || r->index > UNIT_INDEX_MAX || r->result > 0 ||
             r->profile > PROFILE_MAX)
                 return -EINVAL;
-        if (r->header.type == HELPER_RELEASE_UNIT && r->flags == HELPER_RELEASE_UNLABELLED)
-                return r->cgroup_id != 0 ? 0 : -EINVAL;
         if (r->flags & ~(uint32_t) (REQUEST_UNIT_OBSERVE | REQUEST_UNIT_CLOSED))
                 return -EINVAL;
-        switch (r->header.type) {
-        case HELPER_ENFORCE_UNIT:
-                return r->cgroup_id != 0 && INDEX_VALID(r->index) ? 0 : -EINVAL;
-        case HELPER_RELEASE_UNIT:
-        case HELPER_LIST_SOCKETS:
-                return r->cgroup_id != 0 ? 0 : -EINVAL;
-        default:
-                return 0;
-        }
+        return r->header.type != HELPER_ENFORCE_UNIT || (r->cgroup_id != 0 && INDEX_VALID(r->index)) ? 0 : -EINVAL;
+}
+
+static int check_release(const void *packet) {
+        const HelperRelease *r = packet;
+
+        return unit_valid(r->unit, false) && memchr(r->cgroup, '\0', sizeof(r->cgroup)) && r->cgroup_id != 0 && r->index <= UNIT_INDEX_MAX &&
+               (r->flags == 0 || r->flags == HELPER_RELEASE_TREE || r->flags == HELPER_RELEASE_UNLABELLED) ? 0 : -EINVAL;
+}
+
+static int check_socket_list(const void *packet) {
+        const HelperSocketList *l = packet;
+
+        return l->cgroup_id != 0 && memchr(l->cgroup, '\0', sizeof(l->cgroup)) ? 0 : -EINVAL;
 }
 
 static int check_acl(const void *packet) {
@@ -135,7 +138,7 @@ static const struct {
         [HELPER_OPEN_UNIT_FILES] = { { "open-unit-files", sizeof(HelperRequest), 0, true }, check_request },
         [HELPER_CLOSE_UNIT] = { { "close-unit", sizeof(HelperUnitRequest), 0, false }, check_unit_request },
         [HELPER_ENFORCE_UNIT] = { { "enforce-unit", sizeof(HelperUnitRequest), 0, false }, check_unit_request },
-        [HELPER_RELEASE_UNIT] = { { "release-unit", sizeof(HelperUnitRequest), 0, false }, check_unit_request },
+        [HELPER_RELEASE_UNIT] = { { "release-unit", sizeof(HelperRelease), 0, true }, check_release },
         [HELPER_ACL_ADD] = { { "acl-add", sizeof(HelperAcl), 0, true }, check_acl },
         [HELPER_PROFILE_REMOVE] = { { "profile-remove", sizeof(HelperAcl), 0, false }, check_acl },
         [HELPER_NETWORK_ADD] = { { "network-add", sizeof(HelperNetwork), 0, true }, check_network },
@@ -143,7 +146,7 @@ static const struct {
         [HELPER_LOCAL_ACCEPT] = { { "local-accept", sizeof(HelperLocal), 0, false }, check_local },
         [HELPER_LOCAL_FORGET] = { { "local-forget", sizeof(HelperLocal), 0, false }, check_local },
         [HELPER_ATTACH_DONE] = { { "attach-done", sizeof(HelperUnitRequest), 0, false }, check_unit_request },
-        [HELPER_LIST_SOCKETS] = { { "list-sockets", sizeof(HelperUnitRequest), 0, true }, check_unit_request },
+        [HELPER_LIST_SOCKETS] = { { "list-sockets", sizeof(HelperSocketList), 0, true }, check_socket_list },
         [HELPER_CUT_SOCKET] = { { "cut-socket", sizeof(HelperSocket), 0, false }, check_socket },
         [HELPER_CUT_FLOW] = { { "cut-flow", sizeof(HelperSocket), 0, false }, check_socket },
         [HELPER_START_SCOPE] = { { "start-scope", sizeof(HelperScope), 1, false }, check_scope },

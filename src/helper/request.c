@@ -42,25 +42,35 @@ static int enforce_unit(Manager *m, const void *request, int fd) {
         return table_set_unit(m->table, &unit);
 }
 
+/* What a unit leaves behind when it ends is closed, not let go. */
+static int release_check(Manager *m, const HelperRelease *r) {
+        int k = attach_waits(m, r->cgroup_id); /* PID 1 takes over the directory that an earlier life left: its id is needed again */
+
+        if (k == 0)
+                k = cgroup_is_populated(m->cgroup_root_fd, r->cgroup_id, r->cgroup); /* KillMode= */
+        if (k == 0)
+                k = sockets_any(r->cgroup_id);
+        if (k == 0 && r->flags == HELPER_RELEASE_TREE)
+                k = sockets_any_lost(&m->owners);
+        return k > 0 ? -EBUSY : k;
+}
+
 static int release_unit(Manager *m, const void *request, int fd) {
-        const HelperUnitRequest *r = request;
+        const HelperRelease *r = request;
         char unit[HELPER_UNIT_NAME_MAX];
 
         if (!table_find(m->table, r->cgroup_id))
                 return -ENOENT;
         if (r->flags != HELPER_RELEASE_UNLABELLED) {
-                int k = attach_waits(m, r->cgroup_id); /* PID 1 takes over the directory that an earlier life left: its id is needed again */
+                int k = release_check(m, r);
 
-                if (k == 0)
-                        k = sockets_any(r->cgroup_id);
-                if (k != 0)
-                        return k < 0 ? k : -EBUSY;
+                if (k < 0)
+                        return k;
                 /* A start was prepared there: whoever asks may mean the life before it. */
                 if (attached_find(m->options.attached_dir, m->cgroup_root_fd, r->unit, r->cgroup_id, unit))
                         return later(request_release_prepared(m, r, unit));
         }
-        attached_forget(m->options.attached_dir, r->unit, r->cgroup_id);
-        return table_remove_unit(m->table, r->cgroup_id);
+        return request_release(m, r->unit, r->cgroup_id);
 }
 
 static int acl_add(Manager *m, const void *request, int fd) {
@@ -203,81 +213,56 @@ static DiagSocket socket_of_request(const HelperSocket *r) {
 
 typedef struct SocketWalk {
         Manager *manager;
-        const HelperUnitRequest *request;
-        int conntrack_fd;
+        const HelperSocketList *request;
 } SocketWalk;
 
-static int on_same_socket(const DiagSocket *s, void *userdata) {
-        const DiagSocket *wanted = userdata;
-
-        return memcmp(s->cookie, wanted->cookie, sizeof(s->cookie)) == 0;
-}
-
-/* The unit in whose control group, or below it, a socket is: of several the innermost, as in the rules. */
-static const TableUnit *unit_of_socket(const Table *t, const DiagSocket *s) {
-        const TableUnit *unit = table_find(t, s->cgroup_id);
-
-        if (unit)
-                return unit;
-        for (size_t i = 0; i < t->n_units; i++)
-                if ((!unit || t->units[i].level > unit->level) &&
-                    sockets_of_cgroup(t->units[i].cgroup_id, IPPROTO_TCP, UINT32_MAX, on_same_socket, (void *) s) == 1)
-                        unit = &t->units[i];
-        return unit;
-}
-
 /* Index of the unit that has the other end of a connection within this host. */
-static uint32_t find_peer(const Table *t, const DiagSocket *s) {
+static uint32_t find_peer(SocketOwners *owners, const DiagSocket *s) {
         const DiagSocket other = { .family = s->family, .protocol = IPPROTO_TCP, .saddr = s->daddr, .sport = s->dport, .daddr = s->saddr, .dport = s->sport };
         const TableUnit *unit;
         DiagSocket found;
 
         if (socket_find(&other, &found) < 0)
                 return 0;
-        unit = unit_of_socket(t, &found);
+        unit = socket_owner(owners, &found);
         return unit ? unit->index : 0;
 }
 
 static void describe_flow(SocketWalk *w, const DiagSocket *s, HelperSocket *data) {
-        const uint32_t both = CTMARK_CLIENT_AUTHORIZED | CTMARK_SERVER_AUTHORIZED, mask = w->manager->table->options.mark_mask;
+        const uint32_t both = CTMARK_CLIENT_AUTHORIZED | CTMARK_SERVER_AUTHORIZED;
         KernelFlow flow;
 
-        if (s->state == TCP_LISTEN || flow_find(&w->conntrack_fd, s, &flow) < 0)
+        if (socket_flow(&w->manager->owners, s, &flow) < 0)
                 return;
-        data->mark = (flow.mark & mask) >> __builtin_ctz(mask);
+        data->mark = flow.mark;
         data->client = flow.client;
         if ((data->mark & both) == both)
-                data->peer = find_peer(w->manager->table, s);
+                data->peer = find_peer(&w->manager->owners, s);
 }
 
 static int on_listed_socket(const DiagSocket *s, void *userdata) {
         SocketWalk *w = userdata;
-        DiagSocket socket = *s;
         HelperSocket data = {
                 .header = { HELPER_SOCKET, w->request->header.serial }, .cgroup_id = w->request->cgroup_id, .protocol = IPPROTO_TCP, .state = s->state,
                 .family = IN6_IS_ADDR_V4MAPPED(&s->saddr) ? AF_INET : AF_INET6, .sport = s->sport, .dport = s->dport,
                 .saddr = address_unmap(&s->saddr), .daddr = address_unmap(&s->daddr), .cookie = { s->cookie[0], s->cookie[1] },
         };
 
-        socket.protocol = IPPROTO_TCP;
-        describe_flow(w, &socket, &data);
+        describe_flow(w, s, &data);
         connection_send(w->manager, &data, sizeof(data), NULL, 0);
         return 0;
 }
 
 static int list_sockets(Manager *m, const void *request, int fd) {
-        const HelperUnitRequest *r = request;
-        SocketWalk w = { .manager = m, .request = r, .conntrack_fd = -1 };
-        int k;
+        const HelperSocketList *r = request;
+        SocketWalk w = { .manager = m, .request = r };
 
         if (!table_find(m->table, r->cgroup_id))
                 return -ENOENT;
-        k = sockets_of_cgroup(r->cgroup_id, IPPROTO_TCP, UINT32_MAX, on_listed_socket, &w);
-        closep(&w.conntrack_fd);
-        return k;
+        return unit_sockets(&m->owners, r->cgroup_id, r->cgroup, on_listed_socket, &w);
 }
 
-/* Believed is only what the kernel says: the socket with this cookie, in a cgroup that is in the table. */
+/* Believed is only what the kernel says: the socket with this cookie, of the unit with this cgroup, which is in the table. */
 static int cut_socket(Manager *m, const void *request, int fd) {
         const HelperSocket *r = request;
         const DiagSocket wanted = socket_of_request(r);
@@ -291,11 +276,7 @@ static int cut_socket(Manager *m, const void *request, int fd) {
                 return k;
         if (memcmp(found.cookie, wanted.cookie, sizeof(found.cookie)) != 0)
                 return -ENOENT;
-        if (found.cgroup_id != r->cgroup_id)
-                k = sockets_of_cgroup(r->cgroup_id, IPPROTO_TCP, UINT32_MAX, on_same_socket, &found);
-        if (k < 0)
-                return k;
-        return k == 0 && found.cgroup_id != r->cgroup_id ? -EPERM : socket_destroy(&found);
+        return socket_may_be_of(&m->owners, &found, r->cgroup_id) ? socket_destroy(&found) : -EPERM;
 }
 
 static int cut_flow(Manager *m, const void *request, int fd) {
@@ -406,6 +387,10 @@ static void request_log(const HelperHeader *request, const RequestShape *shape) 
 
                 log_full(level, 0, "The enforcer asks: %s %s cgroup %llu index %u flags 0x%x profile %u result %d", shape->name, r->unit,
                          (unsigned long long) r->cgroup_id, r->index, r->flags, r->profile, r->result);
+        } else if (request->type == HELPER_RELEASE_UNIT) { /* asked again and again while something of it is left: logged loudly when it is done */
+                const HelperRelease *r = (const void *) request;
+
+                log_full(level, 0, "The enforcer asks: %s %s cgroup %llu flags 0x%x", shape->name, r->unit, (unsigned long long) r->cgroup_id, r->flags);
         } else if (shape->size == sizeof(HelperRequest))
                 log_full(level, 0, "The enforcer asks: %s %s", shape->name, ((const HelperRequest *) request)->unit);
         else

@@ -29,7 +29,7 @@ static int netlink_open_socket(int protocol) {
 }
 
 /* Sends one request and hands every answer to callback, until -ENOMSG (the end), an error, or a callback's result. */
-static int diag_transact(const void *request, size_t size, SocketCallback callback, void *userdata) {
+static int diag_transact(const void *request, size_t size, uint8_t protocol, SocketCallback callback, void *userdata) {
         _cleanup_close_ int fd = netlink_open_socket(NETLINK_SOCK_DIAG);
         _cleanup_free_ uint8_t *buf = malloc(ANSWER_MAX);
 
@@ -51,6 +51,7 @@ static int diag_transact(const void *request, size_t size, SocketCallback callba
 
                         if (k == -ENOMSG)
                                 return 0;
+                        s.protocol = protocol;
                         if (k == 0 && callback)
                                 k = callback(&s, userdata);
                         if (k != 0)
@@ -59,19 +60,27 @@ static int diag_transact(const void *request, size_t size, SocketCallback callba
         }
 }
 
-int sockets_of_cgroup(uint64_t cgroup_id, uint8_t protocol, uint32_t states, SocketCallback callback, void *userdata) {
+static int dump(uint64_t cgroup_id, uint16_t port, uint8_t protocol, uint32_t states, SocketCallback callback, void *userdata) {
         static const uint8_t families[] = { AF_INET, AF_INET6 };
 
         for (size_t i = 0; i < ELEMENTSOF(families); i++) {
                 uint8_t request[256];
-                int k = diag_dump_write(families[i], protocol, states, cgroup_id, 0, 1, request, sizeof(request));
+                int k = diag_dump_write(families[i], protocol, states, cgroup_id, port, 1, request, sizeof(request));
 
                 if (k >= 0)
-                        k = diag_transact(request, (size_t) k, callback, userdata);
+                        k = diag_transact(request, (size_t) k, protocol, callback, userdata);
                 if (k != 0)
                         return k;
         }
         return 0;
+}
+
+int sockets_of_cgroup(uint64_t cgroup_id, uint8_t protocol, uint32_t states, SocketCallback callback, void *userdata) {
+        return dump(cgroup_id, 0, protocol, states, callback, userdata);
+}
+
+int sockets_of_port(uint8_t protocol, uint32_t states, uint16_t port, SocketCallback callback, void *userdata) {
+        return dump(0, port, protocol, states, callback, userdata);
 }
 
 static int on_any(const DiagSocket *s, void *userdata) {
@@ -97,7 +106,7 @@ int socket_destroy(const DiagSocket *s) {
         if (s->state == TCP_LISTEN)
                 return -EPERM;
         k = diag_destroy_write(s, 1, request, sizeof(request));
-        return k < 0 ? k : diag_transact(request, (size_t) k, NULL, NULL);
+        return k < 0 ? k : diag_transact(request, (size_t) k, s->protocol, NULL, NULL);
 }
 
 static int on_found(const DiagSocket *s, void *userdata) {
@@ -111,12 +120,11 @@ int socket_find(const DiagSocket *s, DiagSocket *ret) {
         int k = diag_find_write(s, 1, request, sizeof(request));
 
         if (k >= 0)
-                k = diag_transact(request, (size_t) k, on_found, &found);
+                k = diag_transact(request, (size_t) k, s->protocol, on_found, &found);
         if (k < 0)
                 return k;
         if (k == 0 || found.dport == 0) /* a listener is not the connection */
                 return -ENOENT;
-        found.protocol = s->protocol;
         *ret = found;
         return 0;
 }

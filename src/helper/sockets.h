@@ -13,6 +13,8 @@
 typedef int (*SocketCallback)(const DiagSocket *s, void *userdata);
 
 _must_use_ int sockets_of_cgroup(uint64_t cgroup_id, uint8_t protocol, uint32_t states, SocketCallback callback, void *userdata);
+/* All of a family's, whatever their group, that have this local port; 0: any. */
+_must_use_ int sockets_of_port(uint8_t protocol, uint32_t states, uint16_t port, SocketCallback callback, void *userdata);
 /* Does any TCP or UDP socket, in whatever state, bear this cgroup id? 1, 0, or a negative errno. */
 _must_use_ int sockets_any(uint64_t cgroup_id);
 _must_use_ int sockets_any_listener(uint64_t cgroup_id);

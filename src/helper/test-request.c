@@ -13,9 +13,11 @@ typedef union Packet {
         HelperHello hello;
         HelperRequest request;
         HelperUnitRequest unit;
+        HelperRelease release;
         HelperAcl acl;
         HelperNetwork network;
         HelperLocal local;
+        HelperSocketList list;
         HelperSocket socket;
         HelperScope scope;
         HelperOptions options;
@@ -40,11 +42,16 @@ static Packet good(uint32_t type) {
         case HELPER_CLOSE_UNIT:
         case HELPER_ATTACH_DONE:
         case HELPER_ENFORCE_UNIT:
-        case HELPER_RELEASE_UNIT:
-        case HELPER_LIST_SOCKETS:
                 strcpy(p.unit.unit, "a.service");
                 p.unit.cgroup_id = 5;
                 p.unit.index = 1;
+                break;
+        case HELPER_RELEASE_UNIT:
+                p.release.cgroup_id = 5;
+                break;
+        case HELPER_LIST_SOCKETS:
+                p.list.cgroup_id = 5;
+                strcpy(p.list.cgroup, "/system.slice/a.service");
                 break;
         case HELPER_ACL_ADD:
                 p.acl = (HelperAcl) { .header = p.header, .profile = 1, .direction = HELPER_ACL_ACCEPT_FROM, .family = AF_INET, .protocol = IPPROTO_TCP, .port_last = 9 };
@@ -128,7 +135,13 @@ static void bad_values_are_refused(void **state) {
         REFUSED(HELPER_ENFORCE_UNIT, p.unit.flags = 4);
         REFUSED(HELPER_ENFORCE_UNIT, p.unit.flags = HELPER_RELEASE_UNLABELLED);
         REFUSED(HELPER_ENFORCE_UNIT, p.unit.profile = 0x80000000u);
-        REFUSED(HELPER_RELEASE_UNIT, p.unit.cgroup_id = 0);
+        REFUSED(HELPER_ENFORCE_UNIT, p.unit.flags = HELPER_RELEASE_TREE);
+        REFUSED(HELPER_RELEASE_UNIT, p.release.cgroup_id = 0);
+        REFUSED(HELPER_RELEASE_UNIT, p.release.flags = HELPER_RELEASE_TREE | HELPER_RELEASE_UNLABELLED);
+        REFUSED(HELPER_RELEASE_UNIT, strcpy(p.release.unit, "../x"));
+        REFUSED(HELPER_RELEASE_UNIT, memset(p.release.cgroup, 'a', sizeof(p.release.cgroup)));
+        REFUSED(HELPER_LIST_SOCKETS, p.list.cgroup_id = 0);
+        REFUSED(HELPER_LIST_SOCKETS, memset(p.list.cgroup, 'a', sizeof(p.list.cgroup)));
         REFUSED(HELPER_ATTACH_DONE, p.unit.result = 1);
         REFUSED(HELPER_ATTACH_DONE, strcpy(p.unit.reason, "two\nlines"));
         REFUSED(HELPER_ATTACH_DONE, memset(p.unit.reason, 'a', sizeof(p.unit.reason)));

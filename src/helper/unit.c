@@ -11,7 +11,7 @@
 #include "util/clock.h"
 #include "util/log.h"
 
-#define PROPERTIES_MAX 24u
+#define PROPERTIES_MAX 25u
 /* Questions under way. PID 1 answers one call after the other, between all else that it does, and each has its time limit from when it is sent: what waits here does not
  * time out, and what was asked for an attach need not wait for what was asked for a list. */
 #define QUERIES_MAX 32u
@@ -279,6 +279,14 @@ static int on_result(UnitQuery *q, sd_bus_message *m) {
         return copy_string(m, q->unit.result, sizeof(q->unit.result));
 }
 
+static int on_delegate(UnitQuery *q, sd_bus_message *m) {
+        int delegate, k = sd_bus_message_read(m, "v", "b", &delegate);
+
+        if (k >= 0 && delegate)
+                q->unit.flags |= HELPER_UNIT_TREE;
+        return k;
+}
+
 static int on_private_network(UnitQuery *q, sd_bus_message *m) {
         int own, k = sd_bus_message_read(m, "v", "b", &own);
 
@@ -343,6 +351,7 @@ static const Property properties[] = {
         { "ControlGroup", SERVICE | SOCKET | SLICE | SCOPE, on_control_group, PROGRAM },
         { "Result", SERVICE | SOCKET | SCOPE, on_result },
         { "MainPID", SERVICE, on_main_pid, PROGRAM },
+        { "Delegate", SERVICE | SCOPE, on_delegate },
         { "PrivateNetwork", SERVICE | SOCKET, on_private_network },
         { "NetworkNamespacePath", SERVICE | SOCKET, on_network_namespace },
         { "Listen", SOCKET, on_listen },
@@ -395,6 +404,8 @@ static int query_send_properties(UnitQuery *q) {
         while (!streq(strrchr(q->name, '.'), type->suffix)) /* a valid unit name has one of them */
                 type++;
         q->n_loads = q->pid1->n_loads;
+        if (type->type == SLICE)
+                q->unit.flags |= HELPER_UNIT_TREE;
         wanted = type->type | (type->type == SERVICE && q->paths.exec ? EXEC : 0);
         for (size_t i = 0; k >= 0 && i < ELEMENTSOF(properties); i++) {
                 const Property *p = &properties[i];

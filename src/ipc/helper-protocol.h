@@ -12,7 +12,7 @@
 #include <netinet/in.h>
 #include <stdint.h>
 
-#define HELPER_PROTOCOL_VERSION 3u
+#define HELPER_PROTOCOL_VERSION 4u
 #define HELPER_SOCKET_PATH "/run/trireme/helper.sock"
 #define ATTACH_SOCKET_PATH "/run/trireme/attach.sock"
 #define HELPER_UNIT_NAME_MAX 256 /* systemd's UNIT_NAME_MAX, NUL included */
@@ -28,7 +28,7 @@ typedef enum HelperType {
         HELPER_OPEN_UNIT_FILES, /* HelperRequest(unit). data: HELPER_UNIT_FILES with descriptors attached (fragment first, then drop-ins in PID 1's order) */
         HELPER_CLOSE_UNIT,      /* HelperUnitRequest(unit): put the unit's present cgroup id into the maps as closed (or turn it back to closed) */
         HELPER_ENFORCE_UNIT,    /* HelperUnitRequest: index, flags, profile for a cgroup id that is in the maps */
-        HELPER_RELEASE_UNIT,    /* HelperUnitRequest(cgroup_id, unit): remove from the maps; -EBUSY while a socket bears the id, unless flags is HELPER_RELEASE_UNLABELLED */
+        HELPER_RELEASE_UNIT,    /* HelperRelease: remove from the maps; -EBUSY while a process or a socket is in it, unless flags says otherwise (HELPER_RELEASE_*) */
         HELPER_ACL_ADD,         /* HelperAcl: one entry of a profile */
         HELPER_PROFILE_REMOVE,  /* HelperAcl(profile): all entries of a profile; -EBUSY while a unit uses it */
         HELPER_NETWORK_ADD,     /* HelperNetwork: kept until they are set */
@@ -36,7 +36,7 @@ typedef enum HelperType {
         HELPER_LOCAL_ACCEPT,    /* HelperLocal: two units of this host may talk; later SYNs are decided in the kernel */
         HELPER_LOCAL_FORGET,    /* HelperLocal(client or server, 0 = any) */
         HELPER_ATTACH_DONE,     /* HelperUnitRequest(unit, result, reason): answer to HELPER_ATTACH; releases the attach client */
-        HELPER_LIST_SOCKETS,    /* HelperUnitRequest(cgroup_id of a unit in the maps). data: HELPER_SOCKET each */
+        HELPER_LIST_SOCKETS,    /* HelperSocketList. data: HELPER_SOCKET each, also of control groups below the unit's */
         HELPER_CUT_SOCKET,      /* HelperSocket: SOCK_DESTROY; only if the socket's cgroup id is (or was) in the maps */
         HELPER_CUT_FLOW,        /* HelperSocket: the same by 5-tuple; only if its conntrack entry bears our mark */
         HELPER_START_SCOPE,     /* HelperScope with one pidfd attached: make the scope around that process, attached and closed */
@@ -107,6 +107,7 @@ typedef enum HelperUnitFlags {
         HELPER_UNIT_FOREIGN_LISTENER = 1 << 3, /* socket unit whose listener is not in its cgroup */
         HELPER_UNIT_FAILED = 1 << 4,         /* ActiveState=failed */
         HELPER_UNIT_JOB = 1 << 5,            /* PID 1 has a job for it: an inactive one is about to start */
+        HELPER_UNIT_TREE = 1 << 6,           /* a slice, or Delegate=: there may be control groups below its own */
 } HelperUnitFlags;
 
 typedef struct HelperUnit {
@@ -141,14 +142,24 @@ typedef struct HelperUnitFiles {
         char paths[HELPER_DROPINS_MAX][512];     /* for messages only; a longer path is cut, the descriptor counts */
 } HelperUnitFiles;
 
-#define HELPER_RELEASE_UNLABELLED (1u << 31) /* RELEASE_UNIT: a running unit that is no longer labelled (or TriremeMode=off): it is let go with its sockets */
+#define HELPER_RELEASE_TREE (1u << 30)       /* of a unit that may have had control groups below its own, which bore sockets of their own */
+#define HELPER_RELEASE_UNLABELLED (1u << 31) /* a running unit that is no longer labelled (or TriremeMode=off): it is let go with its processes and sockets */
+
+typedef struct HelperRelease {
+        HelperHeader header;
+        char unit[HELPER_UNIT_NAME_MAX];         /* empty: not known */
+        uint64_t cgroup_id;
+        uint32_t index;
+        uint32_t flags;                          /* HELPER_RELEASE_*, one or none */
+        char cgroup[HELPER_CGROUP_MAX];          /* where it is or was, believed only if it is that id's; empty: not known */
+} HelperRelease;
 
 typedef struct HelperUnitRequest {
         HelperHeader header;
         char unit[HELPER_UNIT_NAME_MAX];
         uint64_t cgroup_id;
         uint32_t index;    /* 1 .. UNIT_INDEX_MAX */
-        uint32_t flags;    /* REQUEST_UNIT_* of ipc/marks.h, or HELPER_RELEASE_UNLABELLED */
+        uint32_t flags;    /* REQUEST_UNIT_* of ipc/marks.h */
         uint32_t profile;  /* ACL profile, 0: no ACL */
         int32_t result;    /* ATTACH_DONE: 0 or -errno */
         char reason[256];  /* ATTACH_DONE: shown by the attach client; printable ASCII, checked by the helper */
@@ -188,6 +199,12 @@ typedef struct HelperLocal {
         uint32_t port;           /* server port, 0: any (the rules do not look at @port) */
         uint32_t reserved;
 } HelperLocal;
+
+typedef struct HelperSocketList {
+        HelperHeader header;
+        uint64_t cgroup_id;                      /* of a unit in the maps */
+        char cgroup[HELPER_CGROUP_MAX];          /* HelperUnit.cgroup, or empty if it is no more; believed only if it is that id's */
+} HelperSocketList;
 
 typedef struct HelperSocket {
         HelperHeader header;

@@ -2,7 +2,9 @@
 """Holes that experiments found in simpler designs. Each case is one of them, tried again."""
 
 import json
+import time
 
+from cases_cuts import below
 from expect import connected, denied, holds, same
 from suite import Skip, case
 
@@ -146,24 +148,34 @@ def SuccessExitStatus_does_not_turn_a_failed_attach_into_a_start(web):
 
 @case
 def processes_of_a_Delegate_unit_in_groups_below_it_are_protected(web):
-    script = "mkdir -p /sys/fs/cgroup/system.slice/nest.service/a/b && echo 0 >/sys/fs/cgroup/system.slice/nest.service/a/b/cgroup.procs && " \
-             "exec /opt/lab/probe serve %d nest" % (PORT + 30)
-    web.service("nest", "/bin/sh -c '%s'" % script, "TriremeLabels=app=web", extra="Delegate=yes")
+    web.service("nest", below("nest", "/opt/lab/probe serve %d nest" % (PORT + 30)), "TriremeLabels=app=web", extra="Delegate=yes")
     denied("a stranger", web.probe("tcp", "127.0.0.1", PORT + 30))
     connected("app=web", web.probe("tcp", "127.0.0.1", PORT + 30, label="app=web"))
     web.remove("nest.service")
 
 
+def keep_listener(web, plain, name, command, extra=""):
+    web.service(name, command, "TriremeLabels=app=web", extra="Type=notify\nNotifyAccess=all\nFileDescriptorStoreMax=4\n" + extra)
+    for _ in range(3):
+        denied("a remote stranger", plain.probe("tcp", web.v4, PORT + 40))
+        denied("a local stranger", web.probe("tcp", "127.0.0.1", PORT + 40))
+        web.must("systemctl restart " + name)
+        time.sleep(1)  # in which what the last life left would be released, as nothing bears its own control group
+    holds("it took the listener over", "kept" in web.must("journalctl -b -o cat -u " + name))
+    web.remove(name + ".service")
+
+
 @case
 def a_listener_kept_in_the_fd_store_over_a_restart_stays_protected(web, plain):
     web.write("/opt/lab/keeper.py", KEEPER % (PORT + 40))
-    web.service("keeper", "/usr/bin/python3 /opt/lab/keeper.py", "TriremeLabels=app=web", extra="Type=notify\nFileDescriptorStoreMax=4")
-    for _ in range(2):
-        denied("a remote stranger", plain.probe("tcp", web.v4, PORT + 40))
-        denied("a local stranger", web.probe("tcp", "127.0.0.1", PORT + 40))
-        web.must("systemctl restart keeper")
-    holds("it took the listener over", "kept" in web.must("journalctl -b -o cat -u keeper"))
-    web.remove("keeper.service")
+    keep_listener(web, plain, "keeper", "/usr/bin/python3 /opt/lab/keeper.py")
+
+
+@case
+def a_listener_of_a_group_below_a_unit_kept_over_a_restart_stays_protected(web, plain):
+    """Neither the unit's control group of then nor the one in which it was opened is there any more."""
+    web.write("/opt/lab/keeper.py", KEEPER % (PORT + 40))
+    keep_listener(web, plain, "nested", below("nested", "/usr/bin/python3 /opt/lab/keeper.py"), "Delegate=yes")
 
 
 KEEPER = """import array, os, socket
@@ -244,3 +256,26 @@ def packets_that_somebody_takes_out_of_connection_tracking_open_nothing(web, pee
     finally:
         web.must("nft delete table inet untracked")
     connected("app=web, as before", peer.probe("tcp", web.v4, 80, label="app=web"))
+
+
+@case
+def processes_that_outlive_their_unit_open_nothing(web):
+    """KillMode=process leaves them behind in the unit's control group."""
+    web.service("door", "/opt/lab/probe serve %d door" % (PORT + 20))
+    web.must("rm -f /run/left")
+    once = "/opt/lab/probe tcp 127.0.0.1 %d --wait=0.5 >>/run/left" % (PORT + 20)
+    web.service("leaver", "/bin/sh -c '(while sleep 0.2; do %s; done) & exec sleep 1000'" % once, "TriremeLabels=app=web", extra="KillMode=process")
+    holds("it tries", web.wait("grep -q result /run/left"))
+    web.must("systemctl stop leaver; sleep 2.5")
+    for restart in ("true", "systemctl restart trireme", "systemctl restart trireme-helper"):
+        web.must(restart + " && sleep 2.5")  # in which it would be released, as it has no socket open most of the time
+        tried = len(web.must("cat /run/left").splitlines())
+        holds("it goes on trying", web.wait("test $(cat /run/left | wc -l) -gt %d" % (tried + 3)))
+        holds("nothing came of it after %s: %s" % (restart, web.must("cat /run/left")), '"connected"' not in web.must("cat /run/left"))
+    web.must("systemctl start leaver && systemctl stop leaver")  # once more in the same control group
+    released = "journalctl -b -o cat -u trireme-helper | grep -c 'has leaver.service released'"
+    web.must("sleep 1")
+    before = int(web.run(released).out)
+    web.must("for p in $(cat /sys/fs/cgroup/system.slice/leaver.service/cgroup.procs); do kill -9 $p; done")
+    holds("it is released with the last of them: %s" % web.must("journalctl -b -o cat -n 20 -u trireme-helper"), web.wait("test $(%s) -eq %d" % (released, before + 1)))
+    web.remove("leaver.service", "door.service")

@@ -37,6 +37,16 @@ def unit_request(name, serial, unit="", cgroup_id=0, index=0, flags=0, profile=0
             + text(reason, 256))
 
 
+def release_request(name, serial, unit, cgroup_id, flags=0):
+    """HelperRelease"""
+    return struct.pack("=II", NUMBER[name], serial) + text(unit, UNIT_NAME_MAX) + struct.pack("=QII", cgroup_id, 0, flags) + bytes(1024)
+
+
+def list_request(name, serial, cgroup_id):
+    """HelperSocketList"""
+    return struct.pack("=IIQ", NUMBER[name], serial, cgroup_id) + bytes(1024)
+
+
 def local_request(name, serial, client, server, port=0, reserved=0):
     """HelperLocal"""
     return struct.pack("=IIIIII", NUMBER[name], serial, client, server, port, reserved)
@@ -45,7 +55,7 @@ def local_request(name, serial, client, server, port=0, reserved=0):
 def socket_request(name, serial, cgroup_id, family=socket.AF_INET, protocol=6, sport=80, dport=81):
     """HelperSocket"""
     return (struct.pack("=IIQBBBBHH", NUMBER[name], serial, cgroup_id, family, protocol, 1, 0, sport, dport) + socket.inet_aton("127.0.0.1").ljust(16, b"\0") * 2
-            + struct.pack("=III", 0, 0, 0))
+            + struct.pack("=IIIIII", 0, 0, 0, 0, 0, 0))
 
 
 def acl_request(name, serial, profile=1, direction=1, action=0, address="127.0.0.1", prefix_len=32):
@@ -98,7 +108,6 @@ def outcome(path, packet, serial):
 
 def forged_requests(foreign, unit):
     """(what is forged, the packet): each is to be refused."""
-    name = text(unit, UNIT_NAME_MAX)
     yield "an unknown type", struct.pack("=II", 99, 7) + bytes(264)
     yield "an answer as a request", struct.pack("=IIiI", NUMBER["reply"], 7, 0, 0)
     yield "a request that is one byte short", request("get-unit", 7, unit)[:-1]
@@ -112,7 +121,7 @@ def forged_requests(foreign, unit):
     yield "a unit that PID 1 does not know", request("open-unit-files", 7, "no-such-unit.service")
     yield "a unit that is not there put into the maps", unit_request("close-unit", 7, "no-such-unit.service")
     yield "a cgroup that was never attached enforced", unit_request("enforce-unit", 7, unit, foreign, 1)
-    yield "a cgroup that was never attached released", unit_request("release-unit", 7, unit, foreign)
+    yield "a cgroup that was never attached released", release_request("release-unit", 7, unit, foreign)
     yield "cgroup 0 enforced", unit_request("enforce-unit", 7, unit, 0, 1)
     yield "cgroup 1, the root, enforced", unit_request("enforce-unit", 7, unit, 1, 1)
     yield "index 0", unit_request("enforce-unit", 7, unit, foreign, 0)
@@ -139,11 +148,11 @@ def forged_requests(foreign, unit):
     yield "a network with bits of a host", network_request("network-add", 7, 1, prefix_len=8)
     yield "networks of a kind that there is not put in force", network_request("network-set", 7, 9)
     yield "local units forgotten, with a reserved field that is set", local_request("local-forget", 7, 1, 0, 0, 1)
-    yield "the sockets of a cgroup that was never attached", unit_request("list-sockets", 7, "", foreign)
+    yield "the sockets of a cgroup that was never attached", list_request("list-sockets", 7, foreign)
     yield "a mask for marks that is too narrow", struct.pack("=IIIIII", NUMBER["set-options"], 7, 0xff, 0, 0, 0)
     yield "the identity of a unit that is not there", request("get-identity", 7, "no-such-unit.service")
     yield "a program as a plug-in", plugin_request("run-plugin", 7, unit, "../../../bin/sh")
-    yield "a record about no unit", struct.pack("=IIII", NUMBER["record"], 7, 1, 0) + bytes(2200 - len(name))
+    yield "a record about no unit", struct.pack("=IIII", NUMBER["record"], 7, 1, 0) + bytes(2160)
 
 
 def helper(cgroup_id, unit):

@@ -8,7 +8,8 @@
     give PORT                    answer each connection with as many bytes as it asks for, and read as many
     paths HOST PORT...           connect to each port three times: plainly, plainly again, and with a Fast Open request, which leaves the kernel's own path;
                                  what came of it stands in a list for each port
-    slow PORT SECONDS COUNT      accept nothing for so long, with a backlog of 1; then greet COUNT connections
+    slow PORT SECONDS COUNT [BACKLOG]
+                                 accept nothing for so long, with a backlog of 1 or as said; then greet COUNT connections
     serve PORT [GREETING]        answer each connection with GREETING and the peer's address
     serve-later FIRST SECOND     listen on FIRST; on SECOND from the moment the file /run/lab-open appears
     activated                    answer connections of the socket that PID 1 passed
@@ -199,8 +200,8 @@ def bulk(host, port, count, wait="20"):
         report(outcome(error), started)
 
 
-def slow(port, seconds, count):
-    sock, connections = listener(port, 1), []
+def slow(port, seconds, count, backlog=1):
+    sock, connections = listener(port, int(backlog)), []
     time.sleep(float(seconds))
     while len(connections) < int(count):
         connections.append(sock.accept()[0])

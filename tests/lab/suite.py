@@ -37,7 +37,7 @@ from machine import Failure, Machine
 from router import Router
 
 MODULES = ["cases_identity", "cases_tags", "cases_people", "cases_containers", "cases_strangers", "cases_sockets", "cases_units", "cases_input", "cases_tools", "cases_ctl", "cases_failures", "cases_damage", "cases_network", "cases_table", "cases_holes", "cases_attack", "cases_nodes", "cases_keys",
-           "cases_policy", "cases_settings", "cases_paths", "cases_postgres", "cases_ansible", "cases_privileges", "cases_starts", "cases_crashes", "cases_boot"]
+           "cases_policy", "cases_cuts", "cases_settings", "cases_paths", "cases_postgres", "cases_ansible", "cases_privileges", "cases_starts", "cases_crashes", "cases_boot"]
 JOB_MACHINES = {"db": 20, "ops": 21}
 PEOPLE_MACHINES = {"desk": 22}
 DROP_IN = "[X-Trireme]\nTriremeLabels=app=web\n"

@@ -87,6 +87,9 @@ class Helper:
     def unit_request(self, kind, unit="", cgroup=0, index=0, flags=0, profile=0, result=0, reason=""):
         return self.ask(kind, struct.pack("=256sQIIIi256s", unit.encode(), cgroup, index, flags, profile, result, reason.encode()))[0]
 
+    def release(self, unit, cgroup, flags):
+        return self.ask(RELEASE_UNIT, struct.pack("=256sQII1024s", unit.encode(), cgroup, 0, flags, b""))[0]
+
     def unit(self, name):
         result, data = self.request(GET_UNIT, name)
         return Unit(data[0]) if result == 0 else None
