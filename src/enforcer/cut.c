@@ -83,23 +83,45 @@ static bool socket_allowed(const Manager *m, const Unit *u, const CutJob *job, c
         return job->what != CUT_CHANGED_TAGS && allowed_remotely(m, u, server, s->mark >> CTMARK_INDEX_SHIFT, port);
 }
 
+/* The helper could not say, or went before it did: what was to be judged is judged with all others when it is back, and has told of all units. */
+static void cut_again(Manager *m, Unit *u, CutWhat what, int error) {
+        if (!u)
+                return;
+        u->cut = MAX(u->cut, what);
+        m->cut_waits = true;
+        if (error != -ECONNRESET && error != -ENOTCONN) /* a new connection begins with that */
+                manager_list_again(m);
+}
+
+#define CUT_POINTER(index, what) ((void *) ((uintptr_t) (what) << 32 | (index)))
+
 /* The other end's cut, or the program itself, may have been faster. */
 static void on_cut(Link *l, const LinkMessage *msg, int result, void *userdata) {
-        if (!msg && result < 0 && result != -ECONNRESET && result != -ENOENT)
+        Manager *m = helper_manager(l);
+
+        if (msg || result >= 0 || result == -ENOENT)
+                return;
+        if (result == -ECONNRESET)
+                cut_again(m, units_find_index(&m->units, (uint32_t) (uintptr_t) userdata), (CutWhat) ((uintptr_t) userdata >> 32), result);
+        else
                 log_warning_errno(result, "The helper refuses to cut a connection");
 }
 
-static void socket_cut(Manager *m, const HelperSocket *s, HelperType type) {
+static void socket_cut(Manager *m, Unit *u, CutWhat what, const HelperSocket *s, HelperType type) {
         HelperSocket request = *s;
         int r;
 
         request.header = (HelperHeader) { .type = type };
-        r = link_request(m->helper, &request, sizeof(request), -1, on_cut, NULL);
+        r = link_request(m->helper, &request, sizeof(request), -1, on_cut, CUT_POINTER(u ? u->index : 0, what));
+        if (r < 0)
+                cut_again(m, u, what, r);
         if (r < 0 && r != -ENOTCONN)
                 log_error_errno(r, "Cannot ask the helper to cut a connection");
 }
 
 static void job_free(CutJob *job) {
+        if (!job)
+                return;
         free(job->sockets);
         free(job);
 }
@@ -146,7 +168,7 @@ static void socket_judge(Manager *m, Unit *u, const CutJob *job, const HelperSoc
         if (is_too_early(m, u, s))
                 u->cut = MAX(u->cut, (CutWhat) CUT_CHANGED); /* which is all that counts where both ends are here */
         else
-                socket_cut(m, s, HELPER_CUT_SOCKET);
+                socket_cut(m, u, job->what, s, HELPER_CUT_SOCKET);
 }
 
 /* What bears a mark is judged as it comes. The rest, of which it must be known first where the unit listens, waits for the end of the list. */
@@ -158,7 +180,7 @@ static void job_take(Manager *m, Unit *u, CutJob *job, const HelperSocket *s) {
         else if (job->n_sockets < SOCKETS_MAX && ARRAY_GROW(job->sockets, job->n_sockets))
                 job->sockets[job->n_sockets++] = *s;
         else if (socket_is_live(s))
-                socket_cut(m, s, HELPER_CUT_SOCKET);
+                socket_cut(m, u, job->what, s, HELPER_CUT_SOCKET);
 }
 
 static void on_sockets(Link *l, const LinkMessage *msg, int result, void *userdata) {
@@ -173,6 +195,8 @@ static void on_sockets(Link *l, const LinkMessage *msg, int result, void *userda
                         job_take(m, u, job, (const HelperSocket *) msg->header);
                 return;
         }
+        if (result < 0 && result != -ENOENT) /* -ENOENT: it was released meanwhile */
+                cut_again(m, u, job->what, result);
         if (result < 0 && result != -ECONNRESET)
                 log_error_errno(result, "The helper cannot list the connections of %s", u ? u->name : "a unit");
         if (result >= 0 && u)
@@ -181,21 +205,25 @@ static void on_sockets(Link *l, const LinkMessage *msg, int result, void *userda
         job_free(job);
 }
 
-void cut_start(Manager *m, const Unit *u, CutWhat what) {
+void cut_start(Manager *m, Unit *u, CutWhat what) {
         CutJob *job;
         int r;
 
-        if (!m->helper_ready || m->helper_state.disarmed_until_usec > 0) /* while all may pass, nothing is cut: cut_all() when that ends */
+        if (m->helper_state.disarmed_until_usec > 0) /* while all may pass, nothing is cut: cut_all() when that ends */
                 return;
-        job = calloc(1, sizeof(*job));
-        if (!job) {
-                log_error("Out of memory for the connections of %s", u->name);
+        if (!m->helper_ready) {
+                cut_again(m, u, what, -ENOTCONN);
                 return;
         }
-        *job = (CutJob) { .index = u->index, .cgroup_id = u->info.cgroup_id, .what = what };
-        r = helper_list_sockets(m, u, on_sockets, job);
+        job = calloc(1, sizeof(*job));
+        r = job ? 0 : -ENOMEM;
+        if (job) {
+                *job = (CutJob) { .index = u->index, .cgroup_id = u->info.cgroup_id, .what = what };
+                r = helper_list_sockets(m, u, on_sockets, job);
+        }
         if (r < 0) {
                 job_free(job);
+                cut_again(m, u, what, r);
                 log_error_errno(r, "Cannot ask the helper for the connections of %s", u->name);
         }
 }
@@ -207,10 +235,14 @@ void cut_all(Manager *m) {
         m->cut_waits = !m->helper_ready || !m->listed || m->loads || (helper_looks_again(m) && m->changed_usec < m->cut_wait_until_usec);
         if (!m->cut_waits)
                 m->cut_wait_until_usec = 0;
-        for (Unit *u = m->units.first; !m->cut_waits && u; u = u->next) {
-                if (u->state != UNIT_DENIED || (u->reason == REASON_BAD_SETTINGS && !m->policies_fault)) /* other reasons may pass, a half-edited file of policies too */
-                        cut_start(m, u, u->cut > CUT_CHANGED ? u->cut : CUT_CHANGED);
+        if (m->cut_waits)
+                return;
+        for (Unit *u = m->units.first; u; u = u->next) {
+                CutWhat what = MAX(u->cut, (CutWhat) CUT_CHANGED);
+
                 u->cut = CUT_NONE;
+                if (u->state != UNIT_DENIED || (u->reason == REASON_BAD_SETTINGS && !m->policies_fault)) /* other reasons may pass, a half-edited file of policies too */
+                        cut_start(m, u, what);
         }
 }
 
@@ -249,5 +281,5 @@ void cut_late(Manager *m, const DatapathFlow *f) {
                 s.saddr = address_bare(&s.saddr);
                 s.daddr = address_bare(&s.daddr);
         }
-        socket_cut(m, &s, HELPER_CUT_FLOW);
+        socket_cut(m, units_find_index(&m->units, f->unit), CUT_CHANGED, &s, HELPER_CUT_FLOW);
 }

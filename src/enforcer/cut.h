@@ -8,6 +8,6 @@
 
 /* All connections of all units, now or, after a start, when all units are known. */
 void cut_all(Manager *m);
-void cut_start(Manager *m, const Unit *u, CutWhat what);
+void cut_start(Manager *m, Unit *u, CutWhat what);
 /* A connection was authorized: if that was decided before the last change and would now come out otherwise, it is cut. */
 void cut_late(Manager *m, const DatapathFlow *flow);

@@ -170,7 +170,10 @@ static void unit_ended(Manager *m, Unit *u, const HelperUnit *info) {
         end_unit(m, u, info->result[0] ? info->result : (info->flags & HELPER_UNIT_FAILED) ? "failed" : "inactive");
 }
 
-static bool is_remnant(const Manager *m, const HelperUnit *info) {
+/* It starts in a control group that an earlier life of its left behind, with processes in it. */
+static bool is_left_behind(const Manager *m, const HelperUnit *info) {
+        if (strays_have(m, info->cgroup_id))
+                return true;
         for (const Unit *u = m->units.first; u; u = u->next)
                 if (u->remnant && u->info.cgroup_id == info->cgroup_id && streq(u->name, info->unit))
                         return true;
@@ -188,8 +191,8 @@ void enforce_event(Manager *m, const HelperUnit *info) {
         /* What waits to be started anew is "activating" already, without a control group: that is not yet the start that was prepared. */
         if (u && u->fresh && info->active == HELPER_ACTIVATING && info->cgroup_id != u->info.cgroup_id)
                 return;
-        if (!u) { /* started, but not by way of an attach: it may be labelled all the same; or taken for ended too soon */
-                if (info->cgroup_id && (!(info->flags & HELPER_UNIT_ATTACHED) || (info->active == HELPER_ACTIVE && is_remnant(m, info))))
+        if (!u) { /* started, but not by way of an attach: it may be labelled all the same, or not any more; or taken for ended too soon */
+                if (info->cgroup_id && (!(info->flags & HELPER_UNIT_ATTACHED) || (info->active != HELPER_DEACTIVATING && is_left_behind(m, info))))
                         enforce_evaluate(m, info, false);
                 return;
         }

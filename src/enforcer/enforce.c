@@ -128,10 +128,13 @@ static void on_enforced(Link *l, const LinkMessage *msg, int result, void *userd
 
 /* The helper answers in order: the list comes when the new rules hold. */
 static void unit_cut(Manager *m, Unit *u) {
+        CutWhat what;
+
         if (u->cut == CUT_NONE || !m->helper_ready || m->cut_waits) /* then cut_all() does it, when the other ends are known, too */
                 return;
-        cut_start(m, u, u->cut);
+        what = u->cut;
         u->cut = CUT_NONE;
+        cut_start(m, u, what);
 }
 
 static void unit_send(Manager *m, Unit *u) {
@@ -353,9 +356,10 @@ static int unit_get(Manager *m, const HelperUnit *info, bool attach, Unit **ret)
                 if (!attach && info->flags & HELPER_UNIT_ATTACHED)
                         u->unsettled_until_usec = clock_boottime_usec() + SETTLE_USEC;
         }
-        r = unit_take_info(u, info);
+        r = info->cgroup_id ? unit_take_info(u, info) : 0; /* what waits to be started anew has none, and what it had is to be released */
         if (r < 0)
                 return r;
+        u->info.active = info->active;
         u->listing = m->units.listing;
         u->fresh = attach;
         u->n_checks = 0;

@@ -76,10 +76,9 @@ static HelperUnitRequest unit_request(const Unit *u) {
 }
 
 int helper_list_sockets(Manager *m, const Unit *u, link_answer_t answer, void *userdata) {
-        HelperSocketList request = { .cgroup_id = u->info.cgroup_id };
+        HelperSocketList request = { .cgroup_id = u->info.cgroup_id, .tree = !!(u->info.flags & HELPER_UNIT_TREE) };
 
-        if (!u->remnant)
-                (void) snprintf(request.cgroup, sizeof(request.cgroup), "%s", u->info.cgroup);
+        (void) snprintf(request.cgroup, sizeof(request.cgroup), "%s", u->info.cgroup);
         return helper_send(m, &request, sizeof(request), HELPER_LIST_SOCKETS, answer, userdata);
 }
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "enforcer/helper-client.h"
+#include "ipc/marks.h"
 #include "util/array.h"
 #include "util/log.h"
 
@@ -19,11 +20,15 @@ void strays_clear(Manager *m) {
         m->strays.items = NULL;
 }
 
-static Stray *stray_find(Manager *m, uint64_t cgroup_id) {
+static Stray *stray_find(const Manager *m, uint64_t cgroup_id) {
         for (size_t i = 0; i < m->strays.n; i++)
                 if (m->strays.items[i].cgroup_id == cgroup_id)
                         return &m->strays.items[i];
         return NULL;
+}
+
+bool strays_have(const Manager *m, uint64_t cgroup_id) {
+        return cgroup_id != 0 && stray_find(m, cgroup_id);
 }
 
 void strays_claim(Manager *m, uint64_t cgroup_id) {
@@ -47,6 +52,7 @@ static void stray_add(Manager *m, const HelperCgroup *c) {
                 .cgroup_id = c->cgroup_id,
                 .index = index_reserve(&m->units.pool, c->index) >= 0 ? c->index : 0,
                 .number = ++m->strays.last_number,
+                .known = c->index,
         };
 }
 
@@ -68,18 +74,36 @@ void strays_ask(Manager *m) {
                 log_error_errno(r, "Cannot ask for the control groups in the kernel's maps");
 }
 
+static void on_closed(Link *l, const LinkMessage *msg, int result, void *userdata) {
+        if (!msg && result < 0 && result != -ECONNRESET && result != -ENOENT)
+                log_error_errno(result, "The helper cannot close the control group of an ended unit");
+}
+
+/* Processes or sockets of it are left, and it may have ended while there was no enforcer to close it. */
+static void stray_close(Manager *m, Stray *s) {
+        HelperUnitRequest request = { .header.type = HELPER_ENFORCE_UNIT, .cgroup_id = s->cgroup_id, .index = s->known, .flags = REQUEST_UNIT_CLOSED };
+        int r = s->known != 0 ? link_request(m->helper, &request, sizeof(request), -1, on_closed, NULL) : 0;
+
+        if (r >= 0)
+                s->known = 0;
+        else if (r != -ENOTCONN)
+                log_error_errno(r, "Cannot ask the helper to close the control group of an ended unit");
+}
+
 static void on_released(Link *l, const LinkMessage *msg, int result, void *userdata) {
         Manager *m = helper_manager(l);
 
         if (msg)
                 return;
-        if (result >= 0 || result == -ENOENT) {
-                for (size_t i = 0; i < m->strays.n; i++)
-                        if (m->strays.items[i].number == (uint32_t) (uintptr_t) userdata) {
+        for (size_t i = 0; i < m->strays.n; i++)
+                if (m->strays.items[i].number == (uint32_t) (uintptr_t) userdata) {
+                        if (result >= 0 || result == -ENOENT)
                                 stray_drop(m, &m->strays.items[i]);
-                                return;
-                        }
-        } else if (result != -EBUSY && result != -ECONNRESET)
+                        else if (result == -EBUSY)
+                                stray_close(m, &m->strays.items[i]);
+                        break;
+                }
+        if (result < 0 && result != -ENOENT && result != -EBUSY && result != -ECONNRESET)
                 log_error_errno(result, "The helper cannot release the control group of an ended unit");
 }
 

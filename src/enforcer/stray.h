@@ -5,6 +5,7 @@
  * knows no token for their index; they go when no socket bears them. */
 
 #include <stddef.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 typedef struct Manager Manager;
@@ -13,6 +14,7 @@ typedef struct Stray {
         uint64_t cgroup_id;
         uint32_t index;  /* reserved in the pool, so that it does not come to mean another unit; 0: none */
         uint32_t number; /* names it in answers */
+        uint32_t known;  /* its index in the maps, which another life of its unit may have, too; 0: none, then it is closed already */
 } Stray;
 
 typedef struct Strays {
@@ -27,4 +29,5 @@ void strays_ask(Manager *m);
 void strays_claim(Manager *m, uint64_t cgroup_id);
 /* All units are evaluated: ask the helper to release each. */
 void strays_release(Manager *m);
+bool strays_have(const Manager *m, uint64_t cgroup_id);
 void strays_clear(Manager *m);

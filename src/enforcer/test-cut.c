@@ -193,6 +193,22 @@ static void a_change_of_tags_cuts_connections_with_identities_elsewhere(void **s
         assert_true(is_cut(w, 2));  /* b connects to app=a only */
 }
 
+static void what_the_helper_could_not_list_is_judged_later(void **state) {
+        World *w = *state;
+
+        start(w, "[X-Trireme]\nTriremeLabels=app=a\nTriremeAccept=app=web\n");
+        add_socket(w, 1, SERVER | number_of(w->m->numbers, "app=web") << CTMARK_INDEX_SHIFT, false, 0);
+        w->results[HELPER_LIST_SOCKETS] = -EIO;
+        w->n_sockets = 0;
+        change(w, "[X-Trireme]\nTriremeLabels=app=a\nTriremeAccept=app=else\n");
+        assert_non_null(world_asked(w, HELPER_LIST_SOCKETS, 0));
+        assert_false(is_cut(w, 1));
+        w->results[HELPER_LIST_SOCKETS] = 0;
+        w->n_sockets = 1;
+        world_wait(w, 1500); /* after a second */
+        assert_true(is_cut(w, 1));
+}
+
 static void nothing_is_cut_where_nothing_changed(void **state) {
         static const char settings[] = "[X-Trireme]\nTriremeLabels=app=a\nTriremeAccept=app=web\n";
         World *w = *state;
@@ -419,6 +435,7 @@ int main(void) {
                 cmocka_unit_test(a_revoked_number_is_none_until_its_peer_is_verified_again),
                 TEST(a_change_of_rules_cuts_what_they_no_longer_allow),
                 TEST(a_change_of_tags_cuts_connections_with_identities_elsewhere),
+                TEST(what_the_helper_could_not_list_is_judged_later),
                 TEST(nothing_is_cut_where_nothing_changed),
                 TEST(a_change_without_an_enforcer_cuts_when_there_is_one_again),
                 TEST(only_a_rule_that_asks_for_what_is_not_known_yet_is_waited_for),

@@ -133,7 +133,9 @@ int cgroup_root_open(void) {
 }
 
 static int path_is_relative_safe(const char *path) {
-        return path[0] == '/' && !strstr(path, "/../") && !strstr(path, "//") && strlen(path) < HELPER_CGROUP_MAX;
+        size_t len = strlen(path);
+
+        return path[0] == '/' && !strstr(path, "/../") && !(len >= 3 && streq(path + len - 3, "/..")) && !strstr(path, "//") && len < HELPER_CGROUP_MAX;
 }
 
 int cgroup_id(int root_fd, const char *path, uint64_t *ret) {
@@ -187,11 +189,17 @@ static int walk_below(int at, const char *name, uint32_t depth, CgroupCallback c
                 return -errno;
         fd = -1; /* the stream's */
         while ((e = readdir(d))) {
+                struct stat st; /* d_ino may be another file system's number */
                 int k;
 
                 if (e->d_type != DT_DIR || streq(e->d_name, ".") || streq(e->d_name, ".."))
                         continue;
-                k = depth > CGROUP_DEPTH_MAX ? -ELOOP : callback(e->d_ino, depth, dirfd(d), e->d_name, userdata);
+                if (fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+                        if (errno == ENOENT)
+                                continue;
+                        return -errno;
+                }
+                k = depth > CGROUP_DEPTH_MAX ? -ELOOP : callback(st.st_ino, depth, dirfd(d), e->d_name, userdata);
                 if (k == 0)
                         k = walk_below(dirfd(d), e->d_name, depth + 1, callback, userdata);
                 if (k < 0 && k != -ELOOP)

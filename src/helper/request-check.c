@@ -46,14 +46,14 @@ static int check_unit_request(const void *packet) {
 static int check_release(const void *packet) {
         const HelperRelease *r = packet;
 
-        return unit_valid(r->unit, false) && memchr(r->cgroup, '\0', sizeof(r->cgroup)) && r->cgroup_id != 0 && r->index <= UNIT_INDEX_MAX &&
+        return unit_valid(r->unit, false) && memchr(r->cgroup, '\0', sizeof(r->cgroup)) && r->index <= UNIT_INDEX_MAX &&
                (r->flags == 0 || r->flags == HELPER_RELEASE_TREE || r->flags == HELPER_RELEASE_UNLABELLED) ? 0 : -EINVAL;
 }
 
 static int check_socket_list(const void *packet) {
         const HelperSocketList *l = packet;
 
-        return l->cgroup_id != 0 && memchr(l->cgroup, '\0', sizeof(l->cgroup)) ? 0 : -EINVAL;
+        return l->cgroup_id != 0 && l->tree <= 1 && l->reserved == 0 && memchr(l->cgroup, '\0', sizeof(l->cgroup)) ? 0 : -EINVAL;
 }
 
 static int check_acl(const void *packet) {

@@ -51,7 +51,7 @@ static int release_check(Manager *m, const HelperRelease *r) {
         if (k == 0)
                 k = sockets_any(r->cgroup_id);
         if (k == 0 && r->flags == HELPER_RELEASE_TREE)
-                k = sockets_any_lost(&m->owners);
+                k = sockets_any_lost(&m->owners, r->cgroup_id);
         return k > 0 ? -EBUSY : k;
 }
 
@@ -259,7 +259,7 @@ static int list_sockets(Manager *m, const void *request, int fd) {
 
         if (!table_find(m->table, r->cgroup_id))
                 return -ENOENT;
-        return unit_sockets(&m->owners, r->cgroup_id, r->cgroup, on_listed_socket, &w);
+        return unit_sockets(&m->owners, r->cgroup_id, r->cgroup, r->tree != 0, on_listed_socket, &w);
 }
 
 /* Believed is only what the kernel says: the socket with this cookie, of the unit with this cgroup, which is in the table. */

@@ -157,6 +157,7 @@ static void all_groups_below_one_are_seen_before_what_is_in_them(void **state) {
         assert_int_equal(some.n, 1);
         assert_int_equal(cgroup_walk(w->root_fd, "/s.slice/c.service", on_seen, &none), 0);
         assert_int_equal(cgroup_walk(w->root_fd, "/s.slice/../..", on_seen, &none), -EINVAL);
+        assert_int_equal(cgroup_walk(w->root_fd, "/..", on_seen, &none), -EINVAL);
         assert_int_equal(none.n, 0);
         all.n = 0;
         assert_int_equal(cgroup_walk(w->root_fd, "", on_seen, &all), 0);

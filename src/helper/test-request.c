@@ -136,7 +136,9 @@ static void bad_values_are_refused(void **state) {
         REFUSED(HELPER_ENFORCE_UNIT, p.unit.flags = HELPER_RELEASE_UNLABELLED);
         REFUSED(HELPER_ENFORCE_UNIT, p.unit.profile = 0x80000000u);
         REFUSED(HELPER_ENFORCE_UNIT, p.unit.flags = HELPER_RELEASE_TREE);
-        REFUSED(HELPER_RELEASE_UNIT, p.release.cgroup_id = 0);
+        REFUSED(HELPER_RELEASE_UNIT, p.release.index = 0x10000);
+        REFUSED(HELPER_LIST_SOCKETS, p.list.tree = 2);
+        REFUSED(HELPER_LIST_SOCKETS, p.list.reserved = 1);
         REFUSED(HELPER_RELEASE_UNIT, p.release.flags = HELPER_RELEASE_TREE | HELPER_RELEASE_UNLABELLED);
         REFUSED(HELPER_RELEASE_UNIT, strcpy(p.release.unit, "../x"));
         REFUSED(HELPER_RELEASE_UNIT, memset(p.release.cgroup, 'a', sizeof(p.release.cgroup)));

@@ -203,7 +203,9 @@ typedef struct HelperLocal {
 typedef struct HelperSocketList {
         HelperHeader header;
         uint64_t cgroup_id;                      /* of a unit in the maps */
-        char cgroup[HELPER_CGROUP_MAX];          /* HelperUnit.cgroup, or empty if it is no more; believed only if it is that id's */
+        uint32_t tree;                           /* 1: there may have been control groups below it */
+        uint32_t reserved;
+        char cgroup[HELPER_CGROUP_MAX];          /* where it is or was; believed only if it is that id's */
 } HelperSocketList;
 
 typedef struct HelperSocket {

@@ -279,3 +279,21 @@ def processes_that_outlive_their_unit_open_nothing(web):
     web.must("for p in $(cat /sys/fs/cgroup/system.slice/leaver.service/cgroup.procs); do kill -9 $p; done")
     holds("it is released with the last of them: %s" % web.must("journalctl -b -o cat -n 20 -u trireme-helper"), web.wait("test $(%s) -eq %d" % (released, before + 1)))
     web.remove("leaver.service", "door.service")
+
+
+@case
+def processes_of_a_unit_that_ends_while_there_is_no_enforcer_are_closed_when_there_is_one(web):
+    """Until then they have what the unit had."""
+    web.service("door", "/opt/lab/probe serve %d door" % (PORT + 20))
+    web.must("rm -f /run/left")
+    once = "/opt/lab/probe tcp 127.0.0.1 %d --wait=0.5 >>/run/left" % (PORT + 20)
+    web.service("leaver", "/bin/sh -c '(while sleep 0.2; do %s; done) & exec sleep 1000'" % once,
+                "TriremeLabels=app=web\nTriremeConnectTo=127.0.0.1/32 tcp/%d" % (PORT + 20), extra="KillMode=process")
+    holds("it gets there", web.wait("grep -q connected /run/left"))
+    web.must("systemctl stop trireme && systemctl stop leaver && systemctl start trireme && sleep 2 && rm /run/left")
+    holds("it goes on trying", web.wait("test $(cat /run/left | wc -l) -gt 3"))
+    holds("nothing came of it: " + web.must("cat /run/left"), '"connected"' not in web.must("cat /run/left"))
+    web.must("rm -rf /etc/systemd/system/leaver.service.d && sed -i '/X-Trireme/,$d' /etc/systemd/system/leaver.service && systemctl daemon-reload && systemctl start leaver")
+    holds("nor is it kept closed when it is started without a label", web.wait("rm -f /run/left; sleep 1; grep -q connected /run/left", 10))
+    web.must("for p in $(cat /sys/fs/cgroup/system.slice/leaver.service/cgroup.procs); do kill -9 $p; done")
+    web.remove("leaver.service", "door.service")

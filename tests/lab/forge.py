@@ -44,7 +44,7 @@ def release_request(name, serial, unit, cgroup_id, flags=0):
 
 def list_request(name, serial, cgroup_id):
     """HelperSocketList"""
-    return struct.pack("=IIQ", NUMBER[name], serial, cgroup_id) + bytes(1024)
+    return struct.pack("=IIQII", NUMBER[name], serial, cgroup_id, 0, 0) + bytes(1024)
 
 
 def local_request(name, serial, client, server, port=0, reserved=0):
