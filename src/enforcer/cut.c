@@ -87,13 +87,14 @@ static bool socket_allowed(const Manager *m, const Unit *u, const CutJob *job, c
 static void cut_again(Manager *m, Unit *u, CutWhat what, int error) {
         if (!u)
                 return;
-        u->cut = MAX(u->cut, what);
+        u->cut = MAX(u->cut, what == CUT_STRANGERS ? (CutWhat) CUT_CHANGED : what); /* it may be in force by then, and what it opened since is marked */
         m->cut_waits = true;
         if (error != -ECONNRESET && error != -ENOTCONN) /* a new connection begins with that */
                 manager_list_again(m);
 }
 
-#define CUT_POINTER(index, what) ((void *) ((uintptr_t) (what) << 32 | (index)))
+_Static_assert(UNIT_INDEX_MAX <= UINT16_MAX, "an index and what is cut in one pointer");
+#define CUT_POINTER(index, what) ((void *) ((uintptr_t) (what) << 16 | (index)))
 
 /* The other end's cut, or the program itself, may have been faster. */
 static void on_cut(Link *l, const LinkMessage *msg, int result, void *userdata) {
@@ -102,7 +103,7 @@ static void on_cut(Link *l, const LinkMessage *msg, int result, void *userdata) 
         if (msg || result >= 0 || result == -ENOENT)
                 return;
         if (result == -ECONNRESET)
-                cut_again(m, units_find_index(&m->units, (uint32_t) (uintptr_t) userdata), (CutWhat) ((uintptr_t) userdata >> 32), result);
+                cut_again(m, units_find_index(&m->units, (uintptr_t) userdata & UINT16_MAX), (CutWhat) ((uintptr_t) userdata >> 16), result);
         else
                 log_warning_errno(result, "The helper refuses to cut a connection");
 }
@@ -224,7 +225,8 @@ void cut_start(Manager *m, Unit *u, CutWhat what) {
         if (r < 0) {
                 job_free(job);
                 cut_again(m, u, what, r);
-                log_error_errno(r, "Cannot ask the helper for the connections of %s", u->name);
+                if (r != -ENOTCONN)
+                        log_error_errno(r, "Cannot ask the helper for the connections of %s", u->name);
         }
 }
 

@@ -44,7 +44,7 @@ static void on_released(Link *l, const LinkMessage *msg, int result, void *userd
                 return;
         if (result >= 0 || result == -ENOENT)
                 unit_forget(m, u);
-        else if (result != -EBUSY && result != -ECONNRESET)
+        else if (result != -EBUSY && result != -EAGAIN && result != -ECONNRESET)
                 log_error_errno(result, "The helper cannot release %s", u->name);
 }
 

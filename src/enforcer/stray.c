@@ -74,7 +74,18 @@ void strays_ask(Manager *m) {
                 log_error_errno(r, "Cannot ask for the control groups in the kernel's maps");
 }
 
+static Stray *stray_of_number(Manager *m, uint32_t number) {
+        for (size_t i = 0; i < m->strays.n; i++)
+                if (m->strays.items[i].number == number)
+                        return &m->strays.items[i];
+        return NULL;
+}
+
 static void on_closed(Link *l, const LinkMessage *msg, int result, void *userdata) {
+        Stray *s = msg ? NULL : stray_of_number(helper_manager(l), (uint32_t) (uintptr_t) userdata);
+
+        if (s && (result >= 0 || result == -ENOENT))
+                s->known = 0;
         if (!msg && result < 0 && result != -ECONNRESET && result != -ENOENT)
                 log_error_errno(result, "The helper cannot close the control group of an ended unit");
 }
@@ -82,28 +93,25 @@ static void on_closed(Link *l, const LinkMessage *msg, int result, void *userdat
 /* Processes or sockets of it are left, and it may have ended while there was no enforcer to close it. */
 static void stray_close(Manager *m, Stray *s) {
         HelperUnitRequest request = { .header.type = HELPER_ENFORCE_UNIT, .cgroup_id = s->cgroup_id, .index = s->known, .flags = REQUEST_UNIT_CLOSED };
-        int r = s->known != 0 ? link_request(m->helper, &request, sizeof(request), -1, on_closed, NULL) : 0;
+        int r = s->known != 0 ? link_request(m->helper, &request, sizeof(request), -1, on_closed, (void *) (uintptr_t) s->number) : 0;
 
-        if (r >= 0)
-                s->known = 0;
-        else if (r != -ENOTCONN)
+        if (r < 0 && r != -ENOTCONN)
                 log_error_errno(r, "Cannot ask the helper to close the control group of an ended unit");
 }
 
 static void on_released(Link *l, const LinkMessage *msg, int result, void *userdata) {
         Manager *m = helper_manager(l);
+        Stray *s = msg ? NULL : stray_of_number(m, (uint32_t) (uintptr_t) userdata);
 
         if (msg)
                 return;
-        for (size_t i = 0; i < m->strays.n; i++)
-                if (m->strays.items[i].number == (uint32_t) (uintptr_t) userdata) {
-                        if (result >= 0 || result == -ENOENT)
-                                stray_drop(m, &m->strays.items[i]);
-                        else if (result == -EBUSY)
-                                stray_close(m, &m->strays.items[i]);
-                        break;
-                }
-        if (result < 0 && result != -ENOENT && result != -EBUSY && result != -ECONNRESET)
+        if (s)
+                s->releasing = false;
+        if (s && (result >= 0 || result == -ENOENT))
+                stray_drop(m, s);
+        else if (s && result == -EBUSY)
+                stray_close(m, s);
+        if (result < 0 && result != -ENOENT && result != -EBUSY && result != -EAGAIN && result != -ECONNRESET)
                 log_error_errno(result, "The helper cannot release the control group of an ended unit");
 }
 
@@ -111,8 +119,12 @@ void strays_release(Manager *m) {
         for (size_t i = 0; i < m->strays.n; i++) {
                 /* nobody knows what it was */
                 HelperRelease request = { .header.type = HELPER_RELEASE_UNIT, .cgroup_id = m->strays.items[i].cgroup_id, .flags = HELPER_RELEASE_TREE };
-                int r = link_request(m->helper, &request, sizeof(request), -1, on_released, (void *) (uintptr_t) m->strays.items[i].number);
+                int r;
 
+                if (m->strays.items[i].releasing)
+                        continue;
+                r = link_request(m->helper, &request, sizeof(request), -1, on_released, (void *) (uintptr_t) m->strays.items[i].number);
+                m->strays.items[i].releasing = r >= 0;
                 if (r < 0 && r != -ENOTCONN)
                         log_error_errno(r, "Cannot ask the helper to release the control group of an ended unit");
         }

@@ -15,6 +15,7 @@ typedef struct Stray {
         uint32_t index;  /* reserved in the pool, so that it does not come to mean another unit; 0: none */
         uint32_t number; /* names it in answers */
         uint32_t known;  /* its index in the maps, which another life of its unit may have, too; 0: none, then it is closed already */
+        bool releasing;  /* the helper was asked whether it can be released */
 } Stray;
 
 typedef struct Strays {

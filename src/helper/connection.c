@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The enforcer's connection: who it is, requests in, messages out. */
 #include <errno.h>
+#include <poll.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/epoll.h>
@@ -15,6 +16,7 @@
 #define PACKET_SIZE_MAX sizeof(HelperUnitFiles) /* the largest message of the protocol */
 #define FDS_MAX 253u                            /* SCM_MAX_FD */
 #define WAITING_MAX 32768u                      /* messages; a few for each unit of a very large machine */
+#define ROOM_WAIT_MSEC 5000
 #define SEND_BUFFER (4 * 1024 * 1024)
 
 typedef struct Waiting {
@@ -111,11 +113,46 @@ static int connection_want_out(Connection *c, bool out) {
         return sd_event_source_set_io_events(c->source, EPOLLIN | (out ? EPOLLOUT : 0));
 }
 
+static int connection_flush(Connection *c) {
+        while (c->first) {
+                Waiting *w = c->first;
+                int k = packet_send(c->fd, w->message, w->size, w->fds, w->n_fds);
+
+                if (k == -EAGAIN)
+                        return 0;
+                if (k < 0)
+                        return k;
+                c->first = w->next;
+                if (!c->first)
+                        c->last = &c->first;
+                c->n_waiting--;
+                waiting_free(w);
+        }
+        return connection_want_out(c, false);
+}
+
+/* All connections of a unit are told of at once, and they may be more than there is room for: then an enforcer that reads is waited for. */
+static int connection_make_room(Connection *c) {
+        struct pollfd p = { .fd = c->fd, .events = POLLOUT };
+
+        while (c->n_waiting >= WAITING_MAX) {
+                int k = poll(&p, 1, ROOM_WAIT_MSEC);
+
+                if (k <= 0)
+                        return k < 0 ? -errno : -ENOBUFS;
+                k = connection_flush(c);
+                if (k < 0)
+                        return k;
+        }
+        return 0;
+}
+
 static int connection_keep(Connection *c, const void *message, size_t size, const int *fds, size_t n_fds) {
-        Waiting *w = c->n_waiting < WAITING_MAX ? waiting_new(message, size, fds, n_fds) : NULL;
+        int k = connection_make_room(c);
+        Waiting *w = k >= 0 ? waiting_new(message, size, fds, n_fds) : NULL;
 
         if (!w)
-                return -ENOBUFS;
+                return k < 0 ? k : -ENOMEM;
         *c->last = w;
         c->last = &w->next;
         c->n_waiting++;
@@ -137,24 +174,6 @@ void connection_send(Manager *m, const void *message, size_t size, const int *fd
         log_warning_errno(k, "Cannot send to the enforcer, closing its connection");
         c->broken = true;
         (void) shutdown(c->fd, SHUT_RDWR); /* wakes the event loop */
-}
-
-static int connection_flush(Connection *c) {
-        while (c->first) {
-                Waiting *w = c->first;
-                int k = packet_send(c->fd, w->message, w->size, w->fds, w->n_fds);
-
-                if (k == -EAGAIN)
-                        return 0;
-                if (k < 0)
-                        return k;
-                c->first = w->next;
-                if (!c->first)
-                        c->last = &c->first;
-                c->n_waiting--;
-                waiting_free(w);
-        }
-        return connection_want_out(c, false);
 }
 
 void connection_reply(Manager *m, uint32_t serial, int result) {

@@ -116,7 +116,7 @@ static void on_prepared_unit(int error, const HelperUnit *unit, const UnitPaths 
         int k = over ? cgroup_is_populated(m->cgroup_root_fd, l->cgroup_id, l->cgroup) : 0; /* it may have started and ended meanwhile */
 
         if (!over || k != 0 || !attached_is(m->options.attached_dir, l->unit, l->cgroup_id) || attach_waits(m, l->cgroup_id)) {
-                later_reply(l, error < 0 && error != -ENOENT ? error : -EBUSY);
+                later_reply(l, error < 0 && error != -ENOENT ? error : k > 0 ? -EBUSY : -EAGAIN);
                 return;
         }
         later_reply(l, request_release(m, l->unit, l->cgroup_id));

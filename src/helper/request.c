@@ -44,10 +44,11 @@ static int enforce_unit(Manager *m, const void *request, int fd) {
 
 /* What a unit leaves behind when it ends is closed, not let go. */
 static int release_check(Manager *m, const HelperRelease *r) {
-        int k = attach_waits(m, r->cgroup_id); /* PID 1 takes over the directory that an earlier life left: its id is needed again */
+        int k;
 
-        if (k == 0)
-                k = cgroup_is_populated(m->cgroup_root_fd, r->cgroup_id, r->cgroup); /* KillMode= */
+        if (attach_waits(m, r->cgroup_id)) /* PID 1 takes over the directory that an earlier life left: its id is needed again */
+                return -EAGAIN;
+        k = cgroup_is_populated(m->cgroup_root_fd, r->cgroup_id, r->cgroup); /* KillMode= */
         if (k == 0)
                 k = sockets_any(r->cgroup_id);
         if (k == 0 && r->flags == HELPER_RELEASE_TREE)

@@ -122,8 +122,9 @@ static bool is_any(const struct in6_addr *a) {
 typedef struct Listener { /* of a request: found among those of its port, as the kernel prefers them */
         const DiagSocket *request;
         int score;                   /* 0: none */
-        uint64_t cgroup_ids[16];     /* of the best ones; of more not all */
+        uint64_t cgroup_ids[16];     /* of the best ones, each once */
         size_t n;
+        bool overflow;               /* there are more */
 } Listener;
 
 /* inet_lhash2_lookup() and compute_score(): the address counts first, then the family. */
@@ -134,11 +135,18 @@ static int on_listener(const DiagSocket *s, void *userdata) {
 
         if ((!exact && !is_any(&s->saddr)) || score < l->score)
                 return 0;
-        if (score > l->score)
+        if (score > l->score) {
                 l->n = 0;
+                l->overflow = false;
+        }
         l->score = score;
+        for (size_t i = 0; i < l->n; i++)
+                if (l->cgroup_ids[i] == s->cgroup_id)
+                        return 0;
         if (l->n < ELEMENTSOF(l->cgroup_ids))
                 l->cgroup_ids[l->n++] = s->cgroup_id;
+        else
+                l->overflow = true;
         return 0;
 }
 
@@ -151,7 +159,7 @@ static const TableUnit *listener_owner(SocketOwners *o, const DiagSocket *reques
         const TableUnit *unit = NULL;
         Listener l;
 
-        if (listener_find(request, &l) < 0)
+        if (listener_find(request, &l) < 0 || l.overflow)
                 return NULL;
         for (size_t i = 0; i < l.n; i++) {
                 const TableUnit *one = cgroup_owner(o, l.cgroup_ids[i]);
@@ -239,7 +247,7 @@ static int on_socket(const DiagSocket *s, void *userdata) {
 static bool is_request_of(const UnitWalk *w, const DiagSocket *s) {
         Listener l;
 
-        if (listener_find(s, &l) < 0)
+        if (listener_find(s, &l) < 0 || l.overflow)
                 return true; /* it is judged, rather than left */
         for (size_t i = 0; i < l.n; i++)
                 if (is_ours(w, l.cgroup_ids[i]) || (w->lost && is_lost(w->owners, w->cgroup_id, l.cgroup_ids[i])))

@@ -28,7 +28,7 @@ typedef enum HelperType {
         HELPER_OPEN_UNIT_FILES, /* HelperRequest(unit). data: HELPER_UNIT_FILES with descriptors attached (fragment first, then drop-ins in PID 1's order) */
         HELPER_CLOSE_UNIT,      /* HelperUnitRequest(unit): put the unit's present cgroup id into the maps as closed (or turn it back to closed) */
         HELPER_ENFORCE_UNIT,    /* HelperUnitRequest: index, flags, profile for a cgroup id that is in the maps */
-        HELPER_RELEASE_UNIT,    /* HelperRelease: remove from the maps; -EBUSY while a process or a socket is in it, unless flags says otherwise (HELPER_RELEASE_*) */
+        HELPER_RELEASE_UNIT,    /* HelperRelease: remove from the maps; -EBUSY while a process or a socket is in it, -EAGAIN while a start in it is to come, unless flags says otherwise */
         HELPER_ACL_ADD,         /* HelperAcl: one entry of a profile */
         HELPER_PROFILE_REMOVE,  /* HelperAcl(profile): all entries of a profile; -EBUSY while a unit uses it */
         HELPER_NETWORK_ADD,     /* HelperNetwork: kept until they are set */
